@@ -1,0 +1,79 @@
+"""The heart: where does this run go now, and what is to be done next?
+
+``advance`` is pure: the same version, state and facts give the same answer. It walks as many steps as it can and
+stops at the first that sends, waits, changes something or ends. Each step is asked on arrival and again at every
+wake, so no step needs to know why it was woken. Whoever drives it (the durable workflow, or the simulation) does
+what it says and asks again.
+"""
+
+from typing import assert_never
+
+from wend.journeys.definition import JourneyVersion
+from wend.journeys.facts import Facts
+from wend.journeys.results import Advance, Ended, Entered, Finish, Goto, Move, Park, Send, SetAttributes, Why
+from wend.journeys.state import EXIT, RunState
+from wend.journeys.steps import Here, look
+
+MOST_MOVES = 1000
+"""Moves in one advance; more than any journey without an endless loop can need."""
+
+
+class _Walk:
+    """One advance under way."""
+
+    def __init__(self, version: JourneyVersion, state: RunState, facts: Facts) -> None:
+        self.version = version
+        self.state = state
+        self.facts = facts
+        self.moves: list[Move] = []
+
+    def move(self, to: str, why: Why) -> None:
+        self.moves.append(Move(self.state.step, to, self.facts.now, why))
+        if to != EXIT:
+            self.state = self.state.arrive(to, self.facts.now)
+
+    def end(self, finish: Finish) -> Advance:
+        self.move(EXIT, Ended(finish.reason or finish.outcome))
+        return Advance(self.state, tuple(self.moves), finish)
+
+    def go(self, answer: Goto) -> Advance | None:
+        """Make the move; return an advance only if the run ends by it."""
+        step = self.state.step
+        assert step is not None
+        to = answer.to or self.version.following[step]
+        if answer.consumed is not None:
+            self.state = self.state.consume(answer.consumed)
+        if to == EXIT:
+            self.move(EXIT, answer.why)
+            return Advance(self.state, tuple(self.moves), Finish("completed"))
+        if to in self.state.unwaited:
+            return self.end(Finish("failed", "endless_loop", f"came back to step {to!r} without having waited"))
+        if len(self.moves) >= MOST_MOVES:
+            return self.end(Finish("failed", "endless_loop", f"more than {MOST_MOVES} moves in one advance"))
+        self.move(to, answer.why)
+        return None
+
+
+def advance(version: JourneyVersion, state: RunState, facts: Facts) -> Advance:
+    """Return where the run is after all that can be done now, how it came there, and the one thing to do next."""
+    walk = _Walk(version, state, facts)
+    if facts.profile is None:
+        return walk.end(Finish("exited", "profile_deleted"))
+    if walk.state.step is None:
+        walk.move(version.first, Entered())
+    while True:
+        step = walk.state.step
+        assert step is not None
+        answer = look(version.steps[step], Here(facts.run_id, walk.state, version.zone), facts)
+        match answer:
+            case Goto():
+                if (ended := walk.go(answer)) is not None:
+                    return ended
+            case Park():
+                return Advance(walk.state.waited(), tuple(walk.moves), answer)
+            case Send() | SetAttributes():
+                return Advance(walk.state, tuple(walk.moves), answer)
+            case Finish():
+                return walk.end(answer)
+            case _:
+                assert_never(answer)

@@ -1,0 +1,158 @@
+"""Publish checks: everything that can be known before the first person enters, all of it said at once."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from wend.journeys.conditions import segments_of
+from wend.journeys.definition import JourneyDefinition
+from wend.journeys.graph import Graph
+from wend.journeys.problems import Problem, did_you_mean
+from wend.journeys.state import EXIT
+from wend.journeys.steps import If, SendEmail, SendSms, WaitForClick
+
+
+@dataclass(frozen=True, slots=True)
+class MessageInfo:
+    """What a journey needs to know of a message. ``version`` is its newest ready one, 0 if there is none."""
+
+    channel: str
+    version: int
+    links: tuple[str, ...] = ()
+
+
+class Catalog(Protocol):
+    """What exists beside the journey."""
+
+    def message(self, key: str) -> MessageInfo | None:
+        """The message of this key."""
+
+    def messages(self) -> list[str]:
+        """All message keys, for suggestions."""
+
+    def has_segment(self, key: str) -> bool:
+        """True if there is such a segment."""
+
+    def segments(self) -> list[str]:
+        """All segment keys, for suggestions."""
+
+
+def check(definition: JourneyDefinition, catalog: Catalog) -> list[Problem]:
+    """Return every problem; publishing is refused while one of them is an error."""
+    problems = [*_ids(definition), *_targets(definition)]
+    if not problems:  # the walk over the graph needs every target to exist
+        problems += [*_paths(definition)]
+    return [
+        *problems,
+        *_entry(definition, catalog),
+        *_messages(definition, catalog),
+        *_awaited_links(definition, catalog),
+        *_conditions(definition, catalog),
+    ]
+
+
+def _ids(definition: JourneyDefinition) -> Iterator[Problem]:
+    for step_id, count in Counter(step.id for step in definition.steps).items():
+        if count > 1:
+            yield Problem(f"steps.{step_id}", f"{count} steps have this id; each needs its own")
+        if step_id == EXIT:
+            yield Problem("steps.exit", "'exit' is the journey's end and cannot be a step's id")
+
+
+def _targets(definition: JourneyDefinition) -> Iterator[Problem]:
+    ids = {step.id for step in definition.steps} | {EXIT}
+    for step in definition.steps:
+        for field, target in step.targets().items():
+            if target is not None and target not in ids:
+                hint = did_you_mean(target, ids)
+                yield Problem(f"steps.{step.id}.{field}", f"no step is called {target!r}{hint}")
+
+
+def _paths(definition: JourneyDefinition) -> Iterator[Problem]:
+    graph = Graph(definition)
+    reached = graph.reachable([graph.first])
+    can_end = graph.can_end()
+    for step in definition.steps:
+        if step.id not in reached:
+            yield Problem(f"steps.{step.id}", "no path leads here; remove the step or lead one here")
+        elif step.id not in can_end:
+            yield Problem(f"steps.{step.id}", "no path leads from here to an exit")
+    for loop in graph.loops_without_a_wait():
+        way = " → ".join([*loop, loop[0]])
+        yield Problem(f"steps.{loop[0]}", f"this loop never waits: {way}; put a wait into it")
+    yield from _awaited_steps(definition, graph)
+
+
+def _awaited_steps(definition: JourneyDefinition, graph: Graph) -> Iterator[Problem]:
+    senders = [step.id for step in definition.steps if isinstance(step, SendEmail | SendSms)]
+    for step in definition.steps:
+        if not isinstance(step, WaitForClick):
+            continue
+        path = f"steps.{step.id}.sent_by"
+        if step.sent_by not in graph.steps:
+            yield Problem(path, f"no step is called {step.sent_by!r}{did_you_mean(step.sent_by, senders)}")
+        elif step.sent_by not in senders:
+            yield Problem(path, f"{step.sent_by!r} sends nothing; name the step that sends the message")
+        elif step.id in graph.reachable([graph.first], without=step.sent_by):
+            yield Problem(path, f"a path comes here without passing {step.sent_by!r}, so there is no message to wait for")
+
+
+def _entry(definition: JourneyDefinition, catalog: Catalog) -> Iterator[Problem]:
+    entry = definition.entry
+    if entry is None:
+        return
+    wanted = [("entry.segment", entry.segment)]
+    wanted += [(f"entry.exclude.{number}", key) for number, key in enumerate(entry.exclude)]
+    for path, key in wanted:
+        yield from _segment(path, key, catalog)
+    if entry.frequency == "once_and_joiners":
+        yield Problem(
+            "entry.frequency", "'once_and_joiners' is not built yet; use 'once' or 'repeating' until it is"
+        )
+
+
+def _segment(path: str, key: str, catalog: Catalog) -> Iterator[Problem]:
+    if not catalog.has_segment(key):
+        yield Problem(path, f"no segment is called {key!r}{did_you_mean(key, catalog.segments())}")
+
+
+def _messages(definition: JourneyDefinition, catalog: Catalog) -> Iterator[Problem]:
+    for step in definition.steps:
+        if not isinstance(step, SendEmail | SendSms):
+            continue
+        path = f"steps.{step.id}.message"
+        channel = "email" if isinstance(step, SendEmail) else "sms"
+        message = catalog.message(step.message)
+        if message is None:
+            yield Problem(path, f"no message is called {step.message!r}{did_you_mean(step.message, catalog.messages())}")
+            continue
+        if message.channel != channel:
+            yield Problem(path, f"{step.message!r} is for {message.channel}, and the step sends {channel}")
+        if message.version == 0:
+            yield Problem(path, f"{step.message!r} is still a draft; make it ready first: wend messages ready {step.message}")
+
+
+def _awaited_links(definition: JourneyDefinition, catalog: Catalog) -> Iterator[Problem]:
+    senders = {step.id: step for step in definition.steps if isinstance(step, SendEmail | SendSms)}
+    for step in definition.steps:
+        if not isinstance(step, WaitForClick) or step.sent_by not in senders:
+            continue
+        key = senders[step.sent_by].message
+        message = catalog.message(key)
+        if message is None or message.version == 0:
+            continue  # said above
+        if step.link is not None and step.link not in message.links:
+            names = ", ".join(message.links) or "none"
+            hint = did_you_mean(step.link, message.links)
+            yield Problem(f"steps.{step.id}.link", f"{key!r} has no link {step.link!r}{hint} (links: {names})")
+        elif not message.links:
+            yield Problem(f"steps.{step.id}", f"{key!r} has no tracked link, so no click can come")
+
+
+def _conditions(definition: JourneyDefinition, catalog: Catalog) -> Iterator[Problem]:
+    for step in definition.steps:
+        if isinstance(step, If):
+            for number, case in enumerate(step.cases):
+                for key in sorted(segments_of(case.when)):
+                    yield from _segment(f"steps.{step.id}.cases.{number}.when", key, catalog)

@@ -1,0 +1,128 @@
+"""Conditions of a journey: evaluated on arrival, against the profile as it is then.
+
+Two-valued: a comparison with something missing or mistyped is false, and ``not`` of it is true.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from wend.journeys.comparison import AttributeCondition, holds, look_up
+from wend.journeys.durations import Duration
+from wend.journeys.facts import Facts
+from wend.journeys.model import Key, Model
+
+
+class SegmentCondition(Model):
+    """The profile is in the segment now."""
+
+    segment: Key
+
+
+class EventCondition(Model):
+    """The profile has had such an event within this long before now."""
+
+    event: str = Field(min_length=1, max_length=200)
+    within: Duration
+
+
+class AllOf(Model):
+    """Every one holds."""
+
+    all: tuple["Condition", ...] = Field(min_length=1, max_length=100)
+
+
+class AnyOf(Model):
+    """At least one holds."""
+
+    any: tuple["Condition", ...] = Field(min_length=1, max_length=100)
+
+
+class NotOf(Model):
+    """It does not hold."""
+
+    not_: "Condition" = Field(alias="not")
+
+
+_KINDS = ("attribute", "segment", "event", "all", "any", "not")
+
+
+def _kind(value: Any) -> str | None:
+    """Return which condition this is, told by the field that only it has."""
+    if isinstance(value, Mapping):
+        return next((kind for kind in _KINDS if kind in value), None)
+    return next((kind for kind in _KINDS if hasattr(value, kind.replace("not", "not_"))), None)
+
+
+Condition = Annotated[
+    Annotated[AttributeCondition, Tag("attribute")]
+    | Annotated[SegmentCondition, Tag("segment")]
+    | Annotated[EventCondition, Tag("event")]
+    | Annotated[AllOf, Tag("all")]
+    | Annotated[AnyOf, Tag("any")]
+    | Annotated[NotOf, Tag("not")],
+    Discriminator(
+        _kind,
+        custom_error_type="no_condition",
+        custom_error_message="is no condition; write one of attribute, segment, event, all, any, not",
+    ),
+]
+
+AllOf.model_rebuild()
+AnyOf.model_rebuild()
+NotOf.model_rebuild()
+
+
+def is_met(condition: Condition, facts: Facts, seen: dict[str, Any]) -> bool:
+    """True if the condition holds now; notes in ``seen`` what it looked at."""
+    match condition:
+        case AttributeCondition():
+            attributes = facts.profile.attributes if facts.profile else {}
+            seen[condition.attribute] = look_up(attributes, condition.attribute)
+            return holds(condition, attributes, facts.now)
+        case SegmentCondition():
+            member = facts.is_member(condition.segment)
+            seen[f"segment {condition.segment}"] = member
+            return member
+        case EventCondition():
+            since = facts.now - condition.within
+            happened = any(True for _ in facts.events(condition.event, since))
+            seen[f"event {condition.event}"] = happened
+            return happened
+        case AllOf():
+            return all(is_met(part, facts, seen) for part in condition.all)
+        case AnyOf():
+            return any(is_met(part, facts, seen) for part in condition.any)
+        case NotOf():
+            return not is_met(condition.not_, facts, seen)
+
+
+def segments_of(condition: Condition) -> set[str]:
+    """Return the segments that the condition asks for."""
+    match condition:
+        case SegmentCondition():
+            return {condition.segment}
+        case AllOf():
+            return set().union(*map(segments_of, condition.all))
+        case AnyOf():
+            return set().union(*map(segments_of, condition.any))
+        case NotOf():
+            return segments_of(condition.not_)
+        case _:
+            return set()
+
+
+def events_of(condition: Condition) -> set[str]:
+    """Return the events that the condition asks for."""
+    match condition:
+        case EventCondition():
+            return {condition.event}
+        case AllOf():
+            return set().union(*map(events_of, condition.all))
+        case AnyOf():
+            return set().union(*map(events_of, condition.any))
+        case NotOf():
+            return events_of(condition.not_)
+        case _:
+            return set()

@@ -1,0 +1,99 @@
+"""The base of every model in a definition, and the words they share."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints
+
+KEY_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+
+class Model(BaseModel):
+    """Frozen, and strict about fields nobody asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
+"""Names a journey, segment, message or step: lower-case letters, digits, ``-`` and ``_``; at most 63."""
+
+Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+"""Names a kind of identity: ``email``, ``phone``, ``crm_id``."""
+
+LinkName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+
+
+def _zone_exists(name: str) -> str:
+    load_zone(name)
+    return name
+
+
+def load_zone(name: str) -> ZoneInfo:
+    """Return the IANA zone.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    try:
+        # Names with a slash in front or dots in them would be read as paths.
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*", name):
+            raise ValueError
+        return ZoneInfo(name)
+    except (ValueError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError with an OSError for directories
+        raise ValueError(f"there is no time zone {name!r}; use an IANA name such as Europe/Paris") from error
+    except KeyError as error:
+        raise ValueError(f"there is no time zone {name!r}; use an IANA name such as Europe/Paris") from error
+
+
+ZoneName = Annotated[str, AfterValidator(_zone_exists)]
+
+_WALL = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)(Z|[+-]\d{2}:\d{2})?")
+
+
+def parse_wall(text: object) -> datetime:
+    """Return a date-time as written: naive is wall time, to be resolved in the journey's zone; aware is an instant.
+
+    Raises:
+        ValueError: It is not ``2026-12-01T09:00``, with seconds and with ``Z`` or an offset if wanted.
+    """
+    if isinstance(text, datetime):
+        return text
+    if not isinstance(text, str) or not (found := _WALL.fullmatch(text)):
+        raise ValueError(f"{text!r} is no date-time; write 2026-12-01T09:00 (wall time) or 2026-12-01T09:00Z")
+    try:
+        return datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3] or ''}")
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no date-time: {error}") from error
+
+
+def _write_wall(value: datetime) -> str:
+    text = value.isoformat(timespec="seconds" if value.second else "minutes")
+    return text.replace("+00:00", "Z")
+
+
+WallTime = Annotated[
+    datetime,
+    BeforeValidator(parse_wall, json_schema_input_type=str),
+    PlainSerializer(_write_wall, return_type=str),
+]
+
+
+def all_fields(model: type[BaseModel]) -> set[str]:
+    """Return every field name in a model's JSON Schema, for suggestions."""
+    names: set[str] = set()
+
+    def collect(node: Any) -> None:
+        if isinstance(node, dict):
+            properties = node.get("properties")
+            if isinstance(properties, dict):
+                names.update(properties)
+            for value in node.values():
+                collect(value)
+        elif isinstance(node, list):
+            for value in node:
+                collect(value)
+
+    collect(model.model_json_schema())
+    return names

@@ -1,0 +1,224 @@
+"""A journey on a virtual clock: the second driver around ``advance``.
+
+The other one is the durable workflow. Both do what the kernel says and ask again; the same events at the same
+instants give the same moves. Here time is a number in a heap, so ninety days take milliseconds.
+"""
+
+import heapq
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID, uuid5
+
+from wend.journeys.advance import advance
+from wend.journeys.definition import JourneyVersion
+from wend.journeys.delivery import Allowed, Withheld, delivery_policy
+from wend.journeys.facts import Happening, ProfileView
+from wend.journeys.results import Clicks, Events, Finish, Move, Park, Plan, Send, SetAttributes
+from wend.journeys.state import RunState, SendOutcome
+from wend.journeys.steps.send import SendEmail, SendSms
+
+Memberships = Callable[[str, ProfileView, datetime], bool]
+"""(segment, profile, now) → is the profile in the segment."""
+
+Provider = Callable[[Send, ProfileView], SendOutcome]
+"""What becomes of a send that the delivery policy allows."""
+
+
+def nobody(segment: str, profile: ProfileView, now: datetime) -> bool:
+    """Membership where there are no segments."""
+    return False
+
+
+def accepts(send: Send, profile: ProfileView) -> SendOutcome:
+    """The provider that takes everything."""
+    return "accepted"
+
+
+@dataclass(slots=True)
+class SimulatedRun:
+    """One made-up person's passage. ``finish`` is ``None`` while it is under way."""
+
+    id: UUID
+    version: JourneyVersion
+    profile_id: UUID
+    properties: Mapping[str, Any]
+    state: RunState = RunState()
+    plan: Plan | None = None
+    decided_at: datetime | None = None
+    moves: list[Move] = field(default_factory=list)
+    finish: Finish | None = None
+    turn: int = 0
+
+
+@dataclass(slots=True)
+class SimulatedFacts:
+    """Facts out of a simulation's own tables."""
+
+    now: datetime
+    run_id: UUID
+    profile: ProfileView | None
+    properties: Mapping[str, Any]
+    happenings: list[Happening]
+    memberships: Memberships
+
+    def is_member(self, segment: str) -> bool:
+        return self.profile is not None and self.memberships(segment, self.profile, self.now)
+
+    def clicks(self, messages: Collection[UUID]) -> Iterable[Happening]:
+        return [each for each in self.happenings if each.message_id in messages]
+
+    def events(self, name: str, since: datetime) -> Iterable[Happening]:
+        return [
+            each
+            for each in self.happenings
+            if each.name == name and each.message_id is None and each.at >= since
+        ]
+
+
+class Simulation:
+    """A virtual clock, profiles, and their runs.
+
+    What is planned for one instant happens in the order: events from outside, in the order they were given, then
+    timers. So a click at the very deadline counts, as it does live when it is stored before the deadline's decision.
+    """
+
+    def __init__(
+        self,
+        start_at: datetime,
+        *,
+        memberships: Memberships = nobody,
+        provider: Provider = accepts,
+    ) -> None:
+        self.now = start_at
+        self.profiles: dict[UUID, ProfileView] = {}
+        self.runs: list[SimulatedRun] = []
+        self._memberships = memberships
+        self._provider = provider
+        self._happenings: dict[UUID, list[Happening]] = {}
+        self._runs_of: dict[UUID, list[SimulatedRun]] = {}
+        self._heap: list[tuple[datetime, int, int, Callable[[], None]]] = []
+        self._order = count()
+
+    def at(self, instant: datetime, what: Callable[[], None]) -> None:
+        """Plan something from outside for an instant; what is past happens at once when the clock runs."""
+        heapq.heappush(self._heap, (max(instant, self.now), 0, next(self._order), what))
+
+    def start(
+        self, version: JourneyVersion, profile_id: UUID, run_id: UUID, properties: Mapping[str, Any] | None = None
+    ) -> SimulatedRun:
+        """Start a run now and walk it to its first wait."""
+        run = SimulatedRun(run_id, version, profile_id, properties or {})
+        self.runs.append(run)
+        self._runs_of.setdefault(profile_id, []).append(run)
+        self._drive(run)
+        return run
+
+    def record(
+        self,
+        profile_id: UUID,
+        name: str,
+        *,
+        properties: Mapping[str, Any] | None = None,
+        message_id: UUID | None = None,
+        link: str | None = None,
+    ) -> Happening:
+        """Store an event now, stamped as the live system stamps it, and wake whoever listens."""
+        runs = self._runs_of.get(profile_id, [])
+        decided = [run.decided_at for run in runs if run.decided_at is not None]
+        at = max([self.now, *(each + timedelta(microseconds=1) for each in decided)])
+        log = self._happenings.setdefault(profile_id, [])
+        happening = Happening(uuid5(profile_id, f"event/{len(log)}"), name, at, properties or {}, message_id, link)
+        log.append(happening)
+        log.sort(key=lambda each: each.mark)
+        for run in runs:
+            if listens_to(run.plan, happening):
+                self._drive(run)
+        return happening
+
+    def run(self, until: datetime | None = None) -> None:
+        """Let the clock run until nothing is planned any more, or until an instant (itself included)."""
+        while self._heap and (until is None or self._heap[0][0] <= until):
+            instant, _, _, what = heapq.heappop(self._heap)
+            self.now = max(self.now, instant)
+            what()
+        if until is not None:
+            self.now = max(self.now, until)
+
+    def _drive(self, run: SimulatedRun) -> None:
+        """Advance the run and do what is said, until it waits or ends."""
+        while run.finish is None:
+            plan = self._advance(run)
+            if isinstance(plan, Park):
+                self._set_timer(run, plan)
+                return
+            if isinstance(plan, Finish):
+                run.finish = plan
+                return
+            self._send(run, plan)
+
+    def _advance(self, run: SimulatedRun) -> Plan:
+        while True:
+            now = max(self.now, run.decided_at) if run.decided_at else self.now
+            facts = SimulatedFacts(
+                now,
+                run.id,
+                self.profiles.get(run.profile_id),
+                run.properties,
+                self._happenings.get(run.profile_id, []),
+                self._memberships,
+            )
+            answer = advance(run.version, run.state, facts)
+            run.state, run.decided_at = answer.state, now
+            run.moves.extend(answer.moves)
+            run.turn += 1
+            if not isinstance(answer.then, SetAttributes):
+                run.plan = answer.then
+                return answer.then
+            self.update(run.profile_id, answer.then.attributes)
+            run.state = run.state.with_effect()
+
+    def update(self, profile_id: UUID, attributes: Mapping[str, Any]) -> None:
+        """Set attributes of a profile; ``None`` removes one. A profile that is gone stays gone."""
+        profile = self.profiles.get(profile_id)
+        if profile is not None:
+            merged = {**profile.attributes, **attributes}
+            kept = {name: value for name, value in merged.items() if value is not None}
+            self.profiles[profile_id] = replace(profile, attributes=kept)
+
+    def _send(self, run: SimulatedRun, plan: Send) -> None:
+        step = run.version.steps[plan.step]
+        assert isinstance(step, SendEmail | SendSms)
+        profile = self.profiles[run.profile_id]
+        match delivery_policy(step, "live", profile):
+            case Allowed():
+                outcome = self._provider(plan, profile)
+            case Withheld() as withheld:
+                outcome = withheld.outcome
+            case ruled:
+                raise AssertionError(f"a live journey does not send: {ruled}")
+        run.state = run.state.with_sent(outcome, self.now)
+
+    def _set_timer(self, run: SimulatedRun, park: Park) -> None:
+        turn = run.turn
+
+        def ring() -> None:
+            if run.turn == turn:
+                self._drive(run)
+
+        heapq.heappush(self._heap, (max(park.until, self.now), 1, next(self._order), ring))
+
+
+def listens_to(plan: Plan | None, happening: Happening) -> bool:
+    """True if a run with this plan is to be woken by this event."""
+    if not isinstance(plan, Park):
+        return False
+    match plan.listens:
+        case Clicks(messages, link):
+            return happening.message_id in messages and (link is None or link == happening.link)
+        case Events(name):
+            return happening.message_id is None and happening.name == name
+        case None:
+            return False

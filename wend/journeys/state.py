@@ -1,0 +1,98 @@
+"""Where a run is and what it remembers: small, frozen, serialisable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal, NamedTuple
+from uuid import UUID, uuid5
+
+EXIT = "exit"
+"""The reserved id of a journey's end."""
+
+SendOutcome = Literal["accepted", "uncertain", "refused", "no_address", "already_sent", "gave_up"]
+"""How a send ended. ``uncertain`` counts as sent; ``already_sent``: this address has had the message from another run."""
+
+WAS_SENT: frozenset[SendOutcome] = frozenset({"accepted", "uncertain"})
+
+
+class Mark(NamedTuple):
+    """A place in the event log: events are ordered by stamp, then id."""
+
+    at: datetime
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one send of this run. ``at`` is the instant of its claim: the sending time."""
+
+    step: str
+    visit: int
+    outcome: SendOutcome
+    at: datetime
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """Where one run is.
+
+    Attributes:
+        step: The step that the run is at; ``None`` before the first advance.
+        entered_at: When the run was first advanced.
+        arrived_at: The decision's now when the run came to ``step``.
+        visits: How often each step was come to; the current visit included.
+        sent: What was sent, in order.
+        consumed: Per step, the event that its last visit went on by: later visits count only later ones.
+        done: The effect of this visit has been applied.
+        unwaited: Steps come to since the run last waited; coming to one of them again is an endless loop.
+    """
+
+    step: str | None = None
+    entered_at: datetime | None = None
+    arrived_at: datetime | None = None
+    visits: Mapping[str, int] = field(default_factory=dict)
+    sent: tuple[Sent, ...] = ()
+    consumed: Mapping[str, Mark] = field(default_factory=dict)
+    done: bool = False
+    unwaited: tuple[str, ...] = ()
+
+    @property
+    def visit(self) -> int:
+        """Which visit of the current step this is, from 1."""
+        return self.visits.get(self.step, 0) if self.step else 0
+
+    def arrive(self, step: str, now: datetime) -> "RunState":
+        """Return the state of a run that has just come to ``step``."""
+        return replace(
+            self,
+            step=step,
+            entered_at=self.entered_at or now,
+            arrived_at=now,
+            visits={**self.visits, step: self.visits.get(step, 0) + 1},
+            done=False,
+            unwaited=(*self.unwaited, step),
+        )
+
+    def consume(self, mark: Mark) -> "RunState":
+        """Return the state of a run that goes on by this event; an event is as good as a wait."""
+        assert self.step is not None
+        return replace(self, consumed={**self.consumed, self.step: mark}, unwaited=())
+
+    def waited(self) -> "RunState":
+        """Return the state of a run that parks here."""
+        return replace(self, unwaited=()) if self.unwaited else self
+
+    def with_sent(self, outcome: SendOutcome, at: datetime, detail: str | None = None) -> "RunState":
+        """Return the state of a run whose current visit's send ended so."""
+        assert self.step is not None
+        return replace(self, sent=(*self.sent, Sent(self.step, self.visit, outcome, at, detail)))
+
+    def with_effect(self) -> "RunState":
+        """Return the state of a run whose current visit's effect has been applied."""
+        return replace(self, done=True)
+
+
+def message_id(run_id: UUID, step: str, visit: int) -> UUID:
+    """Return the id of the one message that this visit of this step may send: the provider's idempotency key."""
+    return uuid5(run_id, f"{step}/{visit}")

@@ -1,0 +1,84 @@
+"""``wait_until``: a date-time, or a date in an attribute with an offset."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, model_validator
+
+from wend.journeys.comparison import look_up
+from wend.journeys.durations import SignedDuration
+from wend.journeys.facts import Facts, ProfileView
+from wend.journeys.model import Key, WallTime, load_zone
+from wend.journeys.results import Goto, NoDate, Park, Waited
+from wend.journeys.steps.base import Here, StepWithNext
+from wend.journeys.walltime import later, resolve
+
+
+class WaitUntil(StepWithNext):
+    """Waits until an instant; one that has passed is gone on from at once.
+
+    Attributes:
+        at: A date-time; without an offset it is wall time in the journey's zone.
+        attribute: Path of an attribute that holds an ISO date (its midnight) or date-time. Without an offset of its
+            own it is wall time in the profile's zone or, failing that, the journey's. It is read on arrival and
+            again at every wake.
+        offset: Added to the attribute's instant: ``-P3D`` is three days before.
+        on_missing: Where to go when the attribute is absent or is no date; required with ``attribute``.
+    """
+
+    type: Literal["wait_until"]
+    at: WallTime | None = None
+    attribute: str | None = Field(default=None, min_length=1, max_length=200)
+    offset: SignedDuration | None = None
+    on_missing: Key | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.at is None) == (self.attribute is None):
+            raise ValueError("needs either 'at' or 'attribute'")
+        if self.at is not None and (self.offset is not None or self.on_missing is not None):
+            raise ValueError("'offset' and 'on_missing' go with 'attribute', not with 'at'")
+        if self.attribute is not None and self.on_missing is None:
+            raise ValueError("'attribute' needs 'on_missing': where to go when the profile has no such date")
+        return self
+
+    def targets(self) -> Mapping[str, str | None]:
+        return {"next": self.next} | ({"on_missing": self.on_missing} if self.on_missing else {})
+
+
+def wait_until(step: WaitUntil, here: Here, facts: Facts) -> Goto | Park:
+    """Go on at the instant, or down ``on_missing`` where there is none."""
+    if step.at is not None:
+        until = resolve(step.at, here.zone)
+    else:
+        assert step.attribute is not None
+        date = _date_of(step.attribute, facts.profile, here.zone)
+        if date is None:
+            return Goto(NoDate(step.attribute), to=step.on_missing)
+        until = later(date, step.offset) if step.offset is not None else date
+    if facts.now >= until:
+        return Goto(Waited(until))
+    return Park(until, "waits")
+
+
+def _date_of(attribute: str, profile: ProfileView | None, journey_zone: ZoneInfo) -> datetime | None:
+    """Return the attribute's instant; ``None`` where it is absent or no ISO date."""
+    value = look_up(profile.attributes, attribute) if profile else None
+    if not isinstance(value, str) or len(value) < len("2026-12-01"):
+        return None
+    try:
+        wall = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    zone = journey_zone
+    if profile and profile.time_zone:
+        try:
+            zone = load_zone(profile.time_zone)
+        except ValueError:
+            zone = journey_zone
+    try:
+        return resolve(wall, zone)
+    except OverflowError:
+        return None

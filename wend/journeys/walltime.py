@@ -1,0 +1,58 @@
+"""Wall time into instants, and instants into words."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+FOREVER = datetime.max.replace(tzinfo=UTC)
+"""The end of the calendar: a wait that reaches it is one that never ends by itself."""
+
+
+def resolve(wall: datetime, zone: ZoneInfo) -> datetime:
+    """Return the instant of a wall time in a zone, in UTC; an aware one is returned as it is.
+
+    A wall time that the clocks skip becomes the first instant after the gap; one that they show twice, the first
+    of the two.
+    """
+    if wall.tzinfo is not None:
+        return wall.astimezone(UTC)
+    wall = wall.replace(fold=0)
+    instant = wall.replace(tzinfo=zone).astimezone(UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) == wall:
+        return instant
+    # In a gap: fold=0 reads the wall time with the offset before it (lands after the gap), fold=1 with the one after.
+    before = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    return _first_after_change(before, instant, zone)
+
+
+def _first_after_change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """Return the first whole second in (before, after] with the offset of ``after``."""
+    target = after.astimezone(zone).utcoffset()
+    low, high = int(before.timestamp()), int(after.timestamp())
+    while high - low > 1:
+        middle = (low + high) // 2
+        if datetime.fromtimestamp(middle, zone).utcoffset() == target:
+            high = middle
+        else:
+            low = middle
+    return datetime.fromtimestamp(high, UTC)
+
+
+def later(at: datetime, by: timedelta) -> datetime:
+    """Return ``at + by``, at most ``FOREVER``: a wait has no upper limit."""
+    try:
+        return at + by
+    except OverflowError:
+        return FOREVER
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def say_instant(at: datetime, zone: ZoneInfo) -> str:
+    """Return an instant as an operator reads it in the zone: ``Tue 2 Dec 2026 09:00 CET``."""
+    if at >= FOREVER - timedelta(days=2):
+        return "the end of time"
+    local = at.astimezone(zone)
+    clock = f"{local:%H:%M}" if local.second == 0 else f"{local:%H:%M:%S}"
+    return f"{_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]} {local.year} {clock} {local.tzname()}"
