@@ -1,0 +1,1 @@
+"""Profiles: people with identities, attributes and a time zone."""

@@ -1,0 +1,1 @@
+"""Segments: named sets of profiles, by rule or by list."""

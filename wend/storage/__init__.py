@@ -1,0 +1,1 @@
+"""Tables, migrations and queries: the same code on SQLite and PostgreSQL."""

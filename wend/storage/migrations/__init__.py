@@ -1,0 +1,1 @@
+"""The schema's history, one module a step; applied by ``wend.storage.schema``."""
