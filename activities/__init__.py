@@ -1,0 +1,1 @@
+"""Side effects, called by workflows: classes that receive what they need."""

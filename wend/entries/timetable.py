@@ -1,0 +1,102 @@
+"""A journey's occurrences, as its newest version and its first publication say."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from wend.journeys.definition import JourneyVersion
+from wend.journeys.occurrences import Occurrence, next_occurrences, occurrences
+from wend.journeys.schedule import Entry
+from wend.lifecycle.versions import Versions
+from wend.storage.database import Database
+from wend.storage.tables import entries, journeys
+
+MOST_AHEAD = 200
+"""Dated occurrences that a Temporal Schedule holds; it is filled up at each firing."""
+
+LOOK_BACK = timedelta(days=7)
+"""How far back a firing without an occurrence of its own looks for one that was missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What a journey's Temporal Schedule is to hold.
+
+    Attributes:
+        version: The newest version.
+        coming: The next occurrences.
+        only: The key of the one occurrence of a journey that is entered once.
+        overdue: That occurrence has passed, and nobody was taken in.
+    """
+
+    version: JourneyVersion
+    coming: list[Occurrence]
+    only: str | None
+    overdue: bool
+
+
+class Timetable:
+    """Says what is due, and what comes next."""
+
+    def __init__(self, database: Database, versions: Versions) -> None:
+        self._database = database
+        self._versions = versions
+
+    def ahead(self, journey: str, now: datetime) -> Ahead | None:
+        """Return what comes next; ``None`` where the journey takes nobody in by itself."""
+        with self._database.read() as connection:
+            found = self._entry(connection, journey)
+            if found is None:
+                return None
+            version, entry, published_at = found
+            coming = next_occurrences(entry.schedule, version.zone, published_at, since=now, limit=MOST_AHEAD)
+            if entry.frequency == "repeating":
+                return Ahead(version, coming, None, overdue=False)
+            start = next(occurrences(entry.schedule, version.zone, published_at))
+            overdue = start.at <= now and start.key not in self._done(connection, journey)
+            return Ahead(version, coming, start.key, overdue)
+
+    def due(self, journey: str, fired_at: datetime) -> Occurrence | None:
+        """Return the occurrence that a firing is for; ``None`` if nothing is due.
+
+        That of this very instant; else, for a firing by hand or a late one, the latest that was due and has no entry.
+        """
+        with self._database.read() as connection:
+            found = self._entry(connection, journey)
+            if found is None:
+                return None
+            version, entry, published_at = found
+            done = self._done(connection, journey)
+            since = fired_at - LOOK_BACK if entry.frequency == "repeating" else None
+            latest: Occurrence | None = None
+            for occurrence in _until(occurrences(entry.schedule, version.zone, published_at, since=since), fired_at):
+                if occurrence.at == fired_at:
+                    return occurrence
+                if occurrence.key not in done:
+                    latest = occurrence
+            return latest
+
+    def _done(self, connection: Connection, journey: str) -> set[str]:
+        return set(connection.scalars(sa.select(entries.c.occurrence).where(entries.c.journey_key == journey)))
+
+    def _entry(self, connection: Connection, journey: str) -> tuple[JourneyVersion, Entry, datetime] | None:
+        row = connection.execute(
+            sa.select(journeys.c.state, journeys.c.version, journeys.c.first_published_at).where(
+                journeys.c.key == journey
+            )
+        ).one_or_none()
+        if row is None or row.state not in ("scheduled", "live") or row.first_published_at is None:
+            return None
+        version = self._versions.get(connection, journey, row.version)
+        entry = version.definition.entry
+        return (version, entry, row.first_published_at) if entry is not None else None
+
+
+def _until(coming: Iterator[Occurrence], last: datetime) -> Iterator[Occurrence]:
+    for occurrence in coming:
+        if occurrence.at > last:
+            return
+        yield occurrence

@@ -1,0 +1,1 @@
+"""A journey's life: drafts, versions, publish, close, stop; and its figures."""

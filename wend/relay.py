@@ -1,0 +1,244 @@
+"""The relay: carries the outbox to Temporal. It may die anywhere; what it tells may be told twice."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from wend import outbox
+from wend.entries.timetable import Timetable
+from wend.errors import WendError
+from wend.launching import launch
+from wend.outbox import Parcel
+from wend.runs.starting import Starter
+from wend.scheduling import ensure_schedule, remove_schedule
+from wend.storage.database import Database
+from wend.storage.tables import runs
+from wend.temporal import run_workflow_id
+from wend.wire import RECORD_EVENT, WAKE, EventNotice, WakeNotice
+
+T = TypeVar("T")
+
+BATCH = 100
+IN_FLIGHT = 16
+IDLE = timedelta(milliseconds=100)
+"""How long the relay sleeps when nothing is due."""
+
+SWEEP_EVERY = timedelta(seconds=10)
+"""How often it looks for runs that somebody claimed and did not start."""
+
+KEEP_DELIVERED = timedelta(days=1)
+
+log = structlog.get_logger()
+
+
+class StartStillComing(WendError):
+    """The run's workflow does not exist yet, and its row has not ended: the start is on its way."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"Run {run_id!r} has no workflow yet; it is told again.")
+
+
+class Relay:
+    """Delivers parcels.
+
+    Args:
+        database: Where the outbox is.
+        client: Temporal.
+        starter: Claims runs for starting.
+        timetable: Says what a journey's schedule holds.
+        executor: Threads for database work.
+        clock: The host's clock.
+        task_queue: Where workflows are started.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        client: Client,
+        starter: Starter,
+        timetable: Timetable,
+        executor: Executor,
+        clock: Callable[[], datetime],
+        task_queue: str,
+    ) -> None:
+        self._database = database
+        self._client = client
+        self._starter = starter
+        self._timetable = timetable
+        self._executor = executor
+        self._clock = clock
+        self._task_queue = task_queue
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        swept_at: datetime | None = None
+        while True:
+            delivered = 0
+            try:
+                if swept_at is None or self._clock() - swept_at >= SWEEP_EVERY:
+                    await self.sweep()
+                    swept_at = self._clock()
+                delivered = await self.deliver()
+            except WendError as error:
+                log.warning("relay waits", error=str(error))
+                await asyncio.sleep(1)
+            if delivered == 0:
+                await asyncio.sleep(IDLE.total_seconds())
+
+    async def deliver(self) -> int:
+        """Deliver what is due, at most one batch; return how many parcels were tried.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        parcels = await self._in_thread(self._take)
+        gate = asyncio.Semaphore(IN_FLIGHT)
+
+        async def one(parcel: Parcel) -> Exception | None:
+            async with gate:
+                return await self._try(parcel)
+
+        results = await asyncio.gather(*map(one, parcels))
+        if parcels:
+            await self._in_thread(lambda: self._mark(list(zip(parcels, results, strict=True))))
+        return len(parcels)
+
+    async def deliver_all(self) -> None:
+        """Deliver until nothing is due any more; for tests, and for a last round before stopping."""
+        while await self.deliver():
+            continue
+
+    async def sweep(self) -> None:
+        """Start runs that somebody claimed long ago and perhaps died with, and forget old deliveries."""
+        now = self._clock()
+        for run_id in await self._in_thread(lambda: self._starter.stranded(now)):
+            await self._start(run_id)
+        await self._in_thread(lambda: self._prune(now - KEEP_DELIVERED))
+
+    async def _try(self, parcel: Parcel) -> Exception | None:
+        try:
+            await self._tell(parcel)
+        except (RPCError, WendError) as error:
+            if parcel.attempts > 3:
+                log.warning("parcel waits", kind=parcel.kind, attempts=parcel.attempts, error=str(error))
+            return error
+        return None
+
+    async def _tell(self, parcel: Parcel) -> None:
+        match parcel.kind:
+            case "start_run":
+                await self._start(UUID(parcel.subject))
+            case "wake_run":
+                await self._wake(parcel)
+            case "wake_ended_runs":
+                await self._wake_ended(parcel.subject, datetime.fromisoformat(parcel.payload["since"]))
+            case "ensure_schedule":
+                await self._schedule(parcel.subject)
+            case "remove_schedule":
+                await remove_schedule(self._client, parcel.subject)
+
+    async def _start(self, run_id: UUID) -> None:
+        now = self._clock()
+        order = await self._in_thread(lambda: self._starter.claim_one(run_id, now))
+        if order is not None:
+            await launch(self._client, order, self._task_queue)
+            await self._in_thread(lambda: self._starter.mark_started([run_id], self._clock()))
+
+    async def _wake(self, parcel: Parcel) -> None:
+        """Ring the run's bell.
+
+        Raises:
+            StartStillComing: The workflow is not there yet.
+        """
+        row = await self._in_thread(lambda: self._find_run(UUID(parcel.subject)))
+        if row is None:
+            return  # erased
+        notice: EventNotice | WakeNotice
+        if "event_id" in parcel.payload:
+            signal, notice = RECORD_EVENT, EventNotice(parcel.payload["event_id"], parcel.payload["name"])
+        else:
+            signal, notice = WAKE, WakeNotice(str(parcel.payload.get("reason", "")))
+        handle = self._client.get_workflow_handle(run_workflow_id(row.journey_key, row.profile_id, row.entry_number))
+        try:
+            await handle.signal(signal, notice)
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            if row.ended_at is None:
+                raise StartStillComing(parcel.subject) from error
+
+    async def _wake_ended(self, journey: str, since: datetime) -> None:
+        """Wake every run of a journey that was ended in the database, so that its workflow ends too."""
+        ids = await self._in_thread(lambda: self._ended_since(journey, since))
+        gate = asyncio.Semaphore(IN_FLIGHT)
+
+        async def one(run_id: UUID) -> None:
+            async with gate:
+                await self._wake(Parcel(0, "wake_run", str(run_id), {"reason": "ended"}, 1))
+
+        await asyncio.gather(*map(one, ids))
+
+    async def _schedule(self, journey: str) -> None:
+        now = self._clock()
+        ahead = await self._in_thread(lambda: self._timetable.ahead(journey, now))
+        await ensure_schedule(self._client, journey, ahead, self._task_queue)
+
+    def _take(self) -> list[Parcel]:
+        with self._database.read() as connection:
+            waiting, _ = outbox.waiting(connection)
+        if not waiting:
+            return []  # an idle relay must not queue for SQLite's one writer
+        with self._database.write() as connection:
+            return outbox.take(connection, self._clock(), BATCH)
+
+    def _mark(self, results: list[tuple[Parcel, Exception | None]]) -> None:
+        now = self._clock()
+        with self._database.write() as connection:
+            outbox.mark_done(connection, [parcel.id for parcel, error in results if error is None], now)
+            for parcel, error in results:
+                if error is not None:
+                    outbox.mark_failed(connection, parcel, f"{type(error).__name__}: {error}", now)
+
+    def _prune(self, before: datetime) -> None:
+        with self._database.write() as connection:
+            outbox.prune(connection, before)
+
+    def _find_run(self, run_id: UUID) -> sa.Row[str, UUID, int, datetime | None] | None:
+        with self._database.read() as connection:
+            return connection.execute(
+                sa.select(runs.c.journey_key, runs.c.profile_id, runs.c.entry_number, runs.c.ended_at).where(
+                    runs.c.id == run_id
+                )
+            ).one_or_none()
+
+    def _ended_since(self, journey: str, since: datetime) -> list[UUID]:
+        with self._database.read() as connection:
+            return list(
+                connection.scalars(
+                    sa.select(runs.c.id).where(
+                        runs.c.journey_key == journey, runs.c.ended_at == since, runs.c.claimed_at.is_not(None)
+                    )
+                )
+            )
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+
+async def run_until(relay: Relay, stopping: asyncio.Event) -> None:
+    """Run the relay until ``stopping`` is set; the batch under way is finished."""
+    task = asyncio.create_task(relay.run())
+    waiter: Awaitable[bool] = stopping.wait()
+    await asyncio.wait({task, asyncio.ensure_future(waiter)}, return_when=asyncio.FIRST_COMPLETED)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,69 @@
+"""The kernel's facts, read from the database inside the deciding transaction."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from wend.journeys.facts import Happening, ProfileView
+from wend.segments import store as segment_store
+from wend.storage.tables import events, identities, profiles
+
+_COLUMNS = (events.c.id, events.c.name, events.c.at, events.c.properties, events.c.message_id, events.c.link)
+
+
+@dataclass(slots=True)
+class StoredFacts:
+    """Facts about one run. The caller holds the profile's lock, so two reads of the same thing agree."""
+
+    connection: Connection
+    now: datetime
+    run_id: UUID
+    profile: ProfileView | None
+    properties: Mapping[str, Any]
+
+    def is_member(self, segment: str) -> bool:
+        if self.profile is None:
+            return False
+        return segment_store.is_member(self.connection, segment, self.profile.id, self.now)
+
+    def clicks(self, messages: Collection[UUID]) -> Iterable[Happening]:
+        return self._happenings(events.c.message_id.in_(list(messages)))
+
+    def events(self, name: str, since: datetime) -> Iterable[Happening]:
+        if self.profile is None:
+            return []
+        return self._happenings(
+            events.c.profile_id == self.profile.id,
+            events.c.name == name,
+            events.c.at >= since,
+            events.c.message_id.is_(None),
+        )
+
+    def _happenings(self, *conditions: sa.ColumnElement[bool]) -> list[Happening]:
+        query = sa.select(*_COLUMNS).where(events.c.counted, *conditions).order_by(events.c.at, events.c.id)
+        return [Happening(*row) for row in self.connection.execute(query)]
+
+
+def read_profile(connection: Connection, profile_id: UUID) -> ProfileView | None:
+    """Return the profile as it is now; ``None`` once it has been deleted."""
+    return read_profiles(connection, [profile_id]).get(profile_id)
+
+
+def read_profiles(connection: Connection, profile_ids: Collection[UUID]) -> dict[UUID, ProfileView]:
+    """Return the profiles that exist, by id; at most some hundreds are asked for at once."""
+    ids = list(profile_ids)
+    named: dict[UUID, dict[str, str]] = {}
+    query = sa.select(identities.c.profile_id, identities.c.namespace, identities.c.value)
+    for row in connection.execute(query.where(identities.c.profile_id.in_(ids))):
+        named.setdefault(row.profile_id, {})[row.namespace] = row.value
+    return {
+        row.id: ProfileView(row.id, row.attributes, named.get(row.id, {}), row.time_zone)
+        for row in connection.execute(
+            sa.select(profiles.c.id, profiles.c.attributes, profiles.c.time_zone).where(profiles.c.id.in_(ids))
+        )
+    }

@@ -1,0 +1,85 @@
+"""Answers and moves in the words that operators read. Ids and names only."""
+
+from zoneinfo import ZoneInfo
+
+from wend.journeys.results import (
+    Clicked,
+    Ended,
+    Entered,
+    Finish,
+    Happened,
+    Matched,
+    MessageSettled,
+    Move,
+    NoDate,
+    NoMatch,
+    NothingSent,
+    Park,
+    Send,
+    TimedOut,
+    Updated,
+    Waited,
+    Why,
+)
+from wend.journeys.walltime import say_instant
+from wend.runs.decide import Answer
+from wend.wire import Instruction
+
+
+def instruct(answer: Answer) -> Instruction:
+    """Return the answer as a workflow gets it."""
+    zone = answer.zone
+    path = tuple(say_move(move, zone) for move in answer.made)
+    plan = answer.plan
+    match plan:
+        case Send():
+            return Instruction(answer.sequence, "send", f"{plan.channel} {plan.message}", path=path)
+        case Park():
+            summary = f"{plan.what} until {say_instant(plan.until, zone)}"
+            return Instruction(answer.sequence, "park", summary, until=plan.until, path=path)
+        case Finish():
+            said = f"{plan.outcome} ({plan.reason})" if plan.reason else plan.outcome
+            return Instruction(
+                answer.sequence,
+                "finish",
+                said,
+                outcome=plan.outcome,
+                reason=plan.reason,
+                detail=plan.detail,
+                path=path,
+            )
+
+
+def say_move(move: Move, zone: ZoneInfo) -> str:
+    """Return a move as one line."""
+    way = f"{move.from_step} → {move.to_step}" if move.from_step else f"→ {move.to_step}"
+    return f"{say_instant(move.at, zone)}  {way}  ({say_why(move.why)})"
+
+
+def say_why(why: Why) -> str:
+    """Return the reason of a move in a few words, without any value of the person's."""
+    match why:
+        case Entered():
+            return "entered"
+        case MessageSettled():
+            return why.outcome.replace("_", " ")
+        case Waited():
+            return "waited"
+        case Clicked():
+            return f"clicked {why.link}"
+        case Happened():
+            return f"{why.name} happened"
+        case TimedOut():
+            return "timed out"
+        case NothingSent():
+            return f"{why.sent_by} had sent nothing"
+        case Matched():
+            return f"case {why.case}"
+        case NoMatch():
+            return "no case held"
+        case NoDate():
+            return f"no date in {why.attribute}"
+        case Updated():
+            return f"set {', '.join(why.attributes)}"
+        case Ended():
+            return why.reason.replace("_", " ")

@@ -1,0 +1,344 @@
+"""The ledger: at most one message per (run, step, visit), whatever crashes.
+
+An attempt claims first, in one transaction with every check; then the provider is called; then the outcome, the
+run's moves and its next answer are written in one transaction. A claim that its attempt left behind says that
+nobody knows whether the provider took the message: it becomes uncertain, and the run goes on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, assert_never
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from wend.channels.port import Accepted, NotAccepted, Outcome, OutgoingEmail, OutgoingSms, Refused, Unknown
+from wend.errors import Conflict
+from wend.journeys.definition import JourneyVersion
+from wend.journeys.delivery import Allowed, Ruled, Withheld, delivery_policy
+from wend.journeys.facts import ProfileView
+from wend.journeys.results import Send
+from wend.journeys.serial import load_plan, load_state
+from wend.journeys.state import SendOutcome
+from wend.journeys.steps.send import SendStep
+from wend.lifecycle.versions import Versions
+from wend.messages.errors import RenderError
+from wend.runs.advancing import RunBehind, RunGone
+from wend.runs.composing import Composed, Composer
+from wend.runs.decide import Answer, decide
+from wend.runs.facts import read_profile
+from wend.storage.database import Database, insert_ignoring, lock_journey, lock_profile, lock_run
+from wend.storage.tables import runs, sent_links, sent_messages
+
+FIRST_PAUSE = timedelta(seconds=5)
+PAUSE_GROWTH = 12
+LONGEST_PAUSE = timedelta(hours=1)
+"""Pauses between tries of a send that was surely not accepted: 5 s, 1 min, 12 min, then an hour each."""
+
+
+class SendingHeld(Conflict):
+    """The journey's state does not let its runs send now."""
+
+    def __init__(self, journey: str, state: str) -> None:
+        super().__init__(f"Journey {journey!r} is {state}: nothing is sent until it goes on.")
+        self.journey = journey
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right of one attempt to call the provider for one message."""
+
+    id: UUID
+    run_id: UUID
+    sequence: int
+    step: str
+    claimed_at: datetime
+    message: OutgoingEmail | OutgoingSms
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """The message was surely not accepted, and is to be tried again after a pause."""
+
+    after: timedelta
+    reason: str
+
+
+class Ledger:
+    """Claims sends and settles them.
+
+    Args:
+        database: Where the ledger is.
+        versions: Published versions.
+        composer: Renders messages.
+    """
+
+    def __init__(self, database: Database, versions: Versions, composer: Composer) -> None:
+        self._database = database
+        self._versions = versions
+        self._composer = composer
+
+    def claim(self, run_id: UUID, held: int, attempt: UUID, now: datetime) -> Claim | Answer:
+        """Claim the send that the run's row asks for, or say what the run does instead.
+
+        Args:
+            run_id: The run.
+            held: The answer that the workflow holds; the row's own is answered where it has gone on since.
+            attempt: Names this attempt.
+            now: The attempt's start, by the server's clock.
+
+        Raises:
+            RunGone: There is no such run.
+            RunBehind: The row knows less than the workflow.
+            SendingHeld: The journey's state does not let its runs send.
+        """
+        with self._database.write() as connection:
+            locked = self._lock(connection, run_id, held)
+            if isinstance(locked, Answer):
+                return locked
+            run, journey_state, plan = locked
+            version = self._versions.get(connection, run.journey_key, run.version)
+            profile = read_profile(connection, run.profile_id)
+            if profile is None:
+                return decide(connection, run, version, None, now)
+            return self._claim(connection, run, version, profile, plan, journey_state, attempt, now)
+
+    def _claim(
+        self,
+        connection: Connection,
+        run: sa.Row[Any],
+        version: JourneyVersion,
+        profile: ProfileView,
+        plan: Send,
+        journey_state: str,
+        attempt: UUID,
+        now: datetime,
+    ) -> Claim | Answer:
+        step = version.steps[plan.step]
+        assert isinstance(step, SendStep)
+        go_on = _GoOn(connection, run, version, profile, now)
+        match delivery_policy(step, journey_state, profile):
+            case Ruled(state):
+                raise SendingHeld(run.journey_key, state)
+            case Withheld(outcome):
+                return go_on(outcome, now)
+            case Allowed(address):
+                pass
+        row = connection.execute(sa.select(sent_messages).where(sent_messages.c.id == plan.message_id)).one_or_none()
+        left_behind = row is not None and row.state == "claimed" and row.claim != attempt
+        if row is not None and left_behind and step.delivery == "at_most_once":
+            _settle(
+                connection, plan.message_id, "uncertain", now, "attempt_lost", "the attempt ended without an outcome"
+            )
+            return go_on("uncertain", row.claimed_at)
+        assert row is None or row.state in ("claimed", "released"), "a settled send is never the row's plan"
+        try:
+            composed = self._composer.compose(connection, run, version, profile, plan, address)
+        except RenderError as error:
+            self._write_claim(connection, run, version, step, plan, address, attempt, now, row)
+            _settle(connection, plan.message_id, "refused", now, "not_rendered", str(error))
+            return go_on("refused", now, f"not_rendered: {error}")
+        if not self._write_claim(connection, run, version, step, plan, address, attempt, now, row):
+            return go_on("already_sent", now)
+        _write_links(connection, plan.message_id, composed)
+        return Claim(attempt, run.id, run.sequence, plan.step, now, composed.message)
+
+    def _write_claim(
+        self,
+        connection: Connection,
+        run: sa.Row[Any],
+        version: JourneyVersion,
+        step: SendStep,
+        plan: Send,
+        address: str,
+        attempt: UUID,
+        now: datetime,
+        row: sa.Row[Any] | None,
+    ) -> bool:
+        """Write the claim; ``False`` where the address has had this message from another run."""
+        claim = {"claim": attempt, "claimed_at": now, "address": address, "state": "claimed"}
+        if row is not None:
+            again = {**claim, "tries": row.tries + 1, "settled_at": None, "reason": None, "detail": None}
+            connection.execute(sa.update(sent_messages).where(sent_messages.c.id == row.id).values(**again))
+            return True
+        assert version.messages is not None
+        inserted = connection.execute(
+            insert_ignoring(connection, sent_messages).values(
+                id=plan.message_id,
+                run_id=run.id,
+                step=plan.step,
+                visit=plan.visit,
+                journey_key=run.journey_key,
+                version=run.version,
+                profile_id=run.profile_id,
+                message_key=plan.message,
+                message_version=version.messages[plan.message],
+                channel=plan.channel,
+                tries=1,
+                only_key=_only_key(step, run, plan, address),
+                **claim,
+            )
+        )
+        return inserted.rowcount == 1
+
+    def settle(self, claim: Claim, outcome: Outcome, now: datetime) -> Answer | TryAgain:
+        """Write down how the provider answered; the run's moves and its next answer in the same transaction.
+
+        An outcome that comes when the run has gone on settles the ledger and moves nothing.
+
+        Raises:
+            RunGone: There is no such run.
+        """
+        with self._database.write() as connection:
+            locked = self._lock(connection, claim.run_id, claim.sequence)
+            message_id = claim.message.message_id
+            row = connection.execute(sa.select(sent_messages).where(sent_messages.c.id == message_id)).one()
+            if isinstance(locked, Answer) or row.claim != claim.id:
+                _settle_late(connection, row, outcome, now)
+                return (
+                    locked if isinstance(locked, Answer) else TryAgain(FIRST_PAUSE, "another_attempt_holds_the_claim")
+                )
+            run, _, plan = locked
+            version = self._versions.get(connection, run.journey_key, run.version)
+            step = version.steps[plan.step]
+            assert isinstance(step, SendStep)
+            go_on = _GoOn(connection, run, version, read_profile(connection, run.profile_id), now)
+            return _conclude(connection, row, step, outcome, now, go_on)
+
+    def release(self, claim: Claim, reason: str, now: datetime) -> None:
+        """Free a claim whose provider was never called."""
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(sent_messages)
+                .where(
+                    sent_messages.c.id == claim.message.message_id,
+                    sent_messages.c.claim == claim.id,
+                    sent_messages.c.state == "claimed",
+                )
+                .values(state="released", settled_at=now, reason=reason, tries=sent_messages.c.tries - 1)
+            )
+
+    def _lock(self, connection: Connection, run_id: UUID, held: int) -> Answer | tuple[sa.Row[Any], str, Send]:
+        """Take the locks; return the run, its journey's state and its send, or the answer that stands instead."""
+        where = connection.execute(
+            sa.select(runs.c.journey_key, runs.c.profile_id).where(runs.c.id == run_id)
+        ).one_or_none()
+        if where is None:
+            raise RunGone(run_id)
+        journey = lock_journey(connection, where.journey_key)
+        assert journey is not None
+        lock_profile(connection, where.profile_id)
+        run = lock_run(connection, run_id)
+        assert run is not None
+        if run.sequence < held:
+            raise RunBehind(run_id, run.sequence, held)
+        plan = load_plan(run.answer)
+        if run.sequence != held or not isinstance(plan, Send):
+            version = self._versions.get(connection, run.journey_key, run.version)
+            return Answer(run_id, run.sequence, plan, version.zone)
+        return run, journey.state, plan
+
+
+@dataclass(frozen=True, slots=True)
+class _GoOn:
+    """Has the run go on from a send that ended."""
+
+    connection: Connection
+    run: sa.Row[Any]
+    version: JourneyVersion
+    profile: ProfileView | None
+    now: datetime
+
+    def __call__(self, outcome: SendOutcome, at: datetime, detail: str | None = None) -> Answer:
+        state = load_state(self.run.kernel_state).with_sent(outcome, at, detail)
+        return decide(self.connection, self.run, self.version, self.profile, self.now, state)
+
+
+def _conclude(
+    connection: Connection,
+    row: sa.Row[Any],
+    step: SendStep,
+    outcome: Outcome,
+    now: datetime,
+    go_on: Callable[..., Answer],
+) -> Answer | TryAgain:
+    match outcome:
+        case Accepted():
+            _settle(connection, row.id, "accepted", now, reference=outcome.reference)
+            return go_on("accepted", row.claimed_at)
+        case Refused():
+            _settle(connection, row.id, "refused", now, outcome.reason, outcome.detail)
+            return go_on("refused", row.claimed_at, outcome.reason)
+        case Unknown() if step.delivery == "at_most_once":
+            _settle(connection, row.id, "uncertain", now, outcome.reason, outcome.detail)
+            return go_on("uncertain", row.claimed_at, outcome.reason)
+        case NotAccepted() | Unknown():
+            if row.tries > step.retries and isinstance(outcome, NotAccepted):
+                _settle(connection, row.id, "refused", now, "gave_up", f"{outcome.reason}: {outcome.detail}")
+                return go_on("gave_up", row.claimed_at, outcome.reason)
+            _settle(connection, row.id, "released", now, outcome.reason, outcome.detail)
+            asked = outcome.retry_after if isinstance(outcome, NotAccepted) else None
+            return TryAgain(min(asked or pause_after(row.tries), LONGEST_PAUSE), outcome.reason)
+        case _:
+            assert_never(outcome)
+
+
+def pause_after(tries: int) -> timedelta:
+    """Return how long to wait after so many tries."""
+    growth: int = PAUSE_GROWTH ** min(tries - 1, 4)
+    return min(FIRST_PAUSE * growth, LONGEST_PAUSE)
+
+
+def _settle(
+    connection: Connection,
+    message_id: UUID,
+    state: str,
+    now: datetime,
+    reason: str | None = None,
+    detail: str | None = None,
+    reference: str | None = None,
+) -> None:
+    values: dict[str, Any] = {"state": state, "settled_at": now, "reason": reason, "detail": detail}
+    if reference is not None:
+        values["reference"] = reference
+    if state == "refused":
+        values["only_key"] = None  # whoever shares the address may have the message
+    connection.execute(sa.update(sent_messages).where(sent_messages.c.id == message_id).values(**values))
+
+
+def _settle_late(connection: Connection, row: sa.Row[Any], outcome: Outcome, now: datetime) -> None:
+    """Let an outcome that nobody waits for any more settle what was uncertain."""
+    if row.state not in ("uncertain", "claimed"):
+        return
+    match outcome:
+        case Accepted():
+            _settle(connection, row.id, "accepted", now, "late_outcome", reference=outcome.reference)
+        case Refused() | NotAccepted():
+            _settle(connection, row.id, "refused", now, "late_outcome", outcome.reason)
+        case Unknown():
+            _settle(connection, row.id, "uncertain", now, outcome.reason, outcome.detail)
+
+
+def _only_key(step: SendStep, run: sa.Row[Any], plan: Send, address: str) -> str | None:
+    match step.once_per_address:
+        case None:
+            return None
+        case "journey":
+            return f"journey/{run.journey_key}/{plan.message}/{address}"
+        case "entry":
+            return f"entry/{run.entry_id}/{plan.message}/{address}"
+
+
+def _write_links(connection: Connection, message_id: UUID, composed: Composed) -> None:
+    """Store where the message's links lead: the token in a mail names only message and link."""
+    connection.execute(sa.delete(sent_links).where(sent_links.c.message_id == message_id))
+    if composed.links:
+        connection.execute(
+            sa.insert(sent_links),
+            [
+                {"message_id": message_id, "number": link.number, "name": link.name, "destination": link.destination}
+                for link in composed.links
+            ],
+        )
