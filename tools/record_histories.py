@@ -1,0 +1,284 @@
+"""Records histories of every workflow type on a real server, for the replay gate.
+
+Histories are added, never edited: an existing file is left alone unless ``--again`` names it.
+
+    python -m tools.record_histories
+"""
+
+import argparse
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Worker
+
+from wend.channels.factory import Channels
+from wend.channels.memory import MemoryEmailChannel, MemorySmsChannel
+from wend.channels.port import Refused
+from wend.devserver import PROMPT_TIMERS, DevServer
+from wend.documents import parse_definition
+from wend.events.recording import EventLog
+from wend.lifecycle.ending import stop
+from wend.lifecycle.publishing import publish, put_draft
+from wend.messages import store as message_store
+from wend.messages.tokens import TokenKeys
+from wend.profiles import store as profile_store
+from wend.profiles.model import ProfileUpsert
+from wend.runs.reading import page_runs, read_run
+from wend.runs.requesting import request_run
+from wend.segments import store as segment_store
+from wend.segments.rules import parse_rule
+from wend.storage import schema
+from wend.storage.database import Database
+from wend.temporal import connect, run_workflow_id
+from worker import Core, build_relay, build_worker
+
+HISTORIES = Path("tests/replay/histories")
+LINK = "product-details"
+
+
+class Rig:
+    """A whole installation in one process, with channels that keep what they send."""
+
+    def __init__(self, database: Database, client: Client) -> None:
+        self.database = database
+        self.client = client
+        self.email = MemoryEmailChannel()
+        self.core = Core.build(database, client, ThreadPoolExecutor(16), "wend")
+        self.relay = build_relay(self.core)
+        self.events = EventLog(database, lambda: datetime.now(UTC))
+
+    def worker(self) -> Worker:
+        channels = Channels(self.email, MemorySmsChannel())
+        return build_worker(self.core, channels, TokenKeys({1: bytes(range(32))}), "https://wend.example")
+
+    def publish(self, key: str, steps: list[dict[str, Any]], entry: dict[str, Any] | None = None) -> None:
+        document = {"key": key, "name": key, "steps": steps} | ({"entry": entry} if entry else {})
+        with self.database.write() as connection:
+            put_draft(connection, parse_definition(document), datetime.now(UTC))
+            publish(connection, key, datetime.now(UTC))
+
+    async def start(self, key: str, external_id: str = "ada") -> tuple[UUID, WorkflowHandle[Any, Any]]:
+        with self.database.write() as connection:
+            (profile,) = profile_store.find(connection, "external_id", external_id)
+            run = request_run(connection, key, profile.id, {}, datetime.now(UTC))
+        await self.relay.deliver_all()
+        return run.id, self.client.get_workflow_handle(run_workflow_id(key, profile.id, run.entry_number))
+
+    async def until(self, run_id: UUID, holds: Callable[[Any], bool]) -> None:
+        while True:
+            with self.database.read() as connection:
+                if holds(read_run(connection, run_id).run):
+                    return
+            await asyncio.sleep(0.05)
+
+    async def click(self, run_id: UUID) -> None:
+        with self.database.read() as connection:
+            sent = read_run(connection, run_id).messages[-1]
+        self.events.record_click(sent.id, 1, None)
+        await self.relay.deliver_all()
+
+
+def mail_and_wait(within: str = "PT20S") -> list[dict[str, Any]]:
+    return [
+        {"id": "announce", "type": "send_email", "message": "announcement"},
+        {
+            "id": "interested",
+            "type": "wait_for_click",
+            "sent_by": "announce",
+            "link": LINK,
+            "within": within,
+            "on_click": "thanks",
+            "on_timeout": "exit",
+        },
+        {"id": "thanks", "type": "send_sms", "message": "thanks"},
+    ]
+
+
+async def clicked(rig: Rig) -> WorkflowHandle[Any, Any]:
+    """A click wakes a parked run, which sends and ends."""
+    rig.publish("clicked", mail_and_wait())
+    async with rig.worker():
+        run_id, handle = await rig.start("clicked")
+        await rig.until(run_id, lambda run: run.step == "interested")
+        await rig.click(run_id)
+        await handle.result()
+    return handle
+
+
+async def timed_out(rig: Rig) -> WorkflowHandle[Any, Any]:
+    """Nobody clicks."""
+    rig.publish("timed-out", mail_and_wait("PT0.5S"))
+    async with rig.worker():
+        _, handle = await rig.start("timed-out")
+        await handle.result()
+    return handle
+
+
+async def click_then_timer(rig: Rig) -> WorkflowHandle[Any, Any]:
+    """With no worker up, a click comes in and then the deadline passes: both in one workflow task."""
+    return await _both(rig, "click-then-timer", click_first=True)
+
+
+async def timer_then_click(rig: Rig) -> WorkflowHandle[Any, Any]:
+    """With no worker up, the deadline passes and then a late click comes in: both in one workflow task."""
+    return await _both(rig, "timer-then-click", click_first=False)
+
+
+async def _both(rig: Rig, key: str, *, click_first: bool) -> WorkflowHandle[Any, Any]:
+    rig.publish(key, mail_and_wait("PT2S"))
+    async with rig.worker():
+        run_id, handle = await rig.start(key)
+        await rig.until(run_id, lambda run: run.step == "interested")
+    if click_first:
+        await rig.click(run_id)
+    await _has(handle, EventType.EVENT_TYPE_TIMER_FIRED)
+    if not click_first:
+        # The click is late, and its bell rings all the same: the relay told of it before the run decided.
+        await handle.signal("record_event", {"event_id": str(UUID(int=1)), "name": "click"})
+    async with rig.worker():
+        await handle.result()
+    return handle
+
+
+async def refused(rig: Rig) -> WorkflowHandle[Any, Any]:
+    """The provider refuses for good, and the run fails where everybody sees it."""
+    rig.publish("refused", mail_and_wait())
+    rig.email.script(Refused("recipient_refused"))
+    async with rig.worker():
+        run_id, handle = await rig.start("refused")
+        await rig.until(run_id, lambda run: run.state == "failed")
+        await _has(handle, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED)
+    return handle
+
+
+async def stopped(rig: Rig) -> WorkflowHandle[Any, Any]:
+    """The journey is stopped while the run waits."""
+    rig.publish("stopped", [{"id": "pause", "type": "wait", "for": "P30D"}])
+    async with rig.worker():
+        run_id, handle = await rig.start("stopped")
+        await rig.until(run_id, lambda run: run.step == "pause")
+        with rig.database.write() as connection:
+            stop(connection, "stopped", datetime.now(UTC))
+        await rig.relay.deliver_all()
+        await handle.result()
+    return handle
+
+
+async def entry(rig: Rig) -> WorkflowHandle[Any, Any]:
+    """A segment of three enters."""
+    await _entered(rig)
+    async for found in rig.client.list_workflows("WorkflowType = 'SegmentEntry'"):
+        return rig.client.get_workflow_handle(found.id)
+    raise AssertionError("no segment entry was fired")
+
+
+async def first_answer(rig: Rig) -> WorkflowHandle[Any, Any]:
+    """A run of a fan-out: its first answer travels with its start."""
+    await _entered(rig)
+    with rig.database.read() as connection:
+        run = page_runs(connection, journey="entered", limit=1)[0]
+    return rig.client.get_workflow_handle(run.workflow_id)
+
+
+async def _entered(rig: Rig) -> None:
+    with rig.database.read() as connection:
+        if page_runs(connection, journey="entered"):
+            return
+    schedule = {"start": {"after_publish": "PT1S"}}
+    rig.publish("entered", mail_and_wait("PT0.5S"), {"segment": "everybody", "schedule": schedule})
+    async with rig.worker():
+        await rig.relay.deliver_all()
+        while True:
+            with rig.database.read() as connection:
+                runs = page_runs(connection, journey="entered")
+            if runs and all(run.state == "completed" for run in runs):
+                break
+            await asyncio.sleep(0.1)
+        async for found in rig.client.list_workflows("WorkflowType = 'SegmentEntry'"):
+            await rig.client.get_workflow_handle(found.id).result()
+
+
+RECORDINGS: dict[str, Callable[[Rig], Awaitable[WorkflowHandle[Any, Any]]]] = {
+    "journey_run_clicked": clicked,
+    "journey_run_timed_out": timed_out,
+    "journey_run_click_then_timer": click_then_timer,
+    "journey_run_timer_then_click": timer_then_click,
+    "journey_run_refused": refused,
+    "journey_run_stopped": stopped,
+    "journey_run_first_answer": first_answer,
+    "segment_entry": entry,
+}
+
+
+async def _has(handle: WorkflowHandle[Any, Any], kind: "EventType.ValueType") -> None:
+    while not any(event.event_type == kind for event in (await handle.fetch_history()).events):
+        await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def installed() -> AsyncIterator[Rig]:
+    """Start a server and a database with three people, and stop them at the end."""
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        DevServer(port=0, ui_port=None, dynamic_config=PROMPT_TIMERS) as server,
+    ):
+        url = f"sqlite:///{directory}/wend.db"
+        schema.upgrade(url)
+        database = Database(url)
+        _load(database)
+        try:
+            yield Rig(database, await connect(server.address))
+        finally:
+            database.close()
+
+
+def _load(database: Database) -> None:
+    now = datetime.now(UTC)
+    email = {
+        "channel": "email",
+        "subject": "Soon",
+        "from": "Wend <news@example.com>",
+        "html": f'<a data-link="{LINK}" href="https://example.com/p">more</a>',
+    }
+    with database.write() as connection:
+        people = [
+            ProfileUpsert(external_id=name, identities={"email": f"{name}@example.com", "phone": f"+1202555010{place}"})
+            for place, name in enumerate(("ada", "ben", "cleo"))
+        ]
+        profile_store.upsert(connection, people, now)
+        rule = parse_rule({"identity": "email"})
+        segment_store.put_rule(connection, "everybody", "Everybody", rule, now)
+        for key, content in {"announcement": email, "thanks": {"channel": "sms", "text": "Thank you"}}.items():
+            message_store.put(connection, key, key, message_store.parse_content(content), now)
+            message_store.make_ready(connection, key, None, now)
+
+
+async def main(again: set[str]) -> None:
+    """Record what is missing."""
+    HISTORIES.mkdir(parents=True, exist_ok=True)
+    async with installed() as rig:
+        for name, record in RECORDINGS.items():
+            path = HISTORIES / f"{name}.json"
+            if path.exists() and name not in again:
+                continue
+            handle = await asyncio.wait_for(record(rig), timeout=60)
+            history = await handle.fetch_history()
+            document = {"workflow_id": handle.id, **json.loads(history.to_json())}
+            path.write_text(json.dumps(document, indent=1) + "\n")
+            print(f"{path}: {len(history.events)} events")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--again", action="append", default=[], help="record this one anew")
+    asyncio.run(main(set(parser.parse_args().again)))
