@@ -40,8 +40,7 @@ def judge(exit_status: int, junit: Path, status: Path) -> Verdict:
     try:
         suites = ElementTree.parse(junit).getroot().findall("testsuite")
         tests, failures, errors, skipped = (
-            sum(int(suite.attrib[name]) for suite in suites)
-            for name in ("tests", "failures", "errors", "skipped")
+            sum(int(suite.attrib[name]) for suite in suites) for name in ("tests", "failures", "errors", "skipped")
         )
     except (OSError, ElementTree.ParseError, KeyError, ValueError) as error:
         return Verdict(False, f"{junit} cannot be read: {error!r}")

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from wend.channels.port import Accepted, NotAccepted, Outcome, OutgoingEmail, OutgoingSms, Refused, Unknown
-from wend.errors import Conflict
+from wend.errors import Conflict, InvalidDocument
 from wend.journeys.definition import JourneyVersion
 from wend.journeys.delivery import Allowed, Ruled, Withheld, delivery_policy
 from wend.journeys.facts import ProfileView
@@ -136,7 +136,7 @@ class Ledger:
         assert row is None or row.state in ("claimed", "released"), "a settled send is never the row's plan"
         try:
             composed = self._composer.compose(connection, run, version, profile, plan, address)
-        except RenderError as error:
+        except (RenderError, InvalidDocument) as error:
             self._write_claim(connection, run, version, step, plan, address, attempt, now, row)
             _settle(connection, plan.message_id, "refused", now, "not_rendered", str(error))
             return go_on("refused", now, f"not_rendered: {error}")

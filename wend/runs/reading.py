@@ -103,7 +103,10 @@ def read_run(connection: Connection, run_id: UUID) -> RunPath:
     sent = connection.execute(
         sa.select(sent_messages).where(sent_messages.c.run_id == run_id).order_by(sent_messages.c.claimed_at)
     )
-    clicked = connection.execute(sa.select(events).where(events.c.run_id == run_id).order_by(events.c.at, events.c.id))
+    its_messages = sa.select(sent_messages.c.id).where(sent_messages.c.run_id == run_id)
+    clicked = connection.execute(
+        sa.select(events).where(events.c.message_id.in_(its_messages)).order_by(events.c.at, events.c.id)
+    )
     return RunPath(
         _summary(row),
         row.properties,
