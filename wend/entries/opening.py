@@ -13,8 +13,9 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from wend.entries.returning import refuse_returned
 from wend.errors import Conflict, NotFound
-from wend.journeys.definition import JourneyVersion
+from wend.journeys.definition import JourneyDefinition, JourneyVersion
 from wend.journeys.occurrences import Occurrence
 from wend.lifecycle.versions import Versions
 from wend.segments import store as segment_store
@@ -182,21 +183,35 @@ def _decide_all(connection: Connection, version: JourneyVersion, now: datetime) 
         prefixes=["TEMPORARY"],
     )
     verdicts.create(connection)
-    select = segment_store.members_select(connection, version.definition.entry.segment, now)
-    members = select.subquery("members")
-    (person,) = members.c
-    reason = _reason(connection, version, person, now)
-    connection.execute(sa.insert(verdicts).from_select(["profile_id", "reason"], sa.select(person, reason)))
+    connection.execute(
+        sa.insert(verdicts).from_select(["profile_id", "reason"], verdicts_select(connection, version.definition, now))
+    )
+    refuse_returned(connection, version.definition, verdicts)
     return verdicts
 
 
+def verdicts_select(
+    connection: Connection, definition: JourneyDefinition, now: datetime
+) -> sa.Select[tuple[UUID, str | None]]:
+    """Return a select of ``profile_id`` and ``reason``: each member, and why it would not enter now, if it would not.
+
+    Raises:
+        NotFound: A segment of the entry does not exist.
+    """
+    assert definition.entry is not None
+    select = segment_store.members_select(connection, definition.entry.segment, now)
+    members = select.subquery("members")
+    (person,) = members.c
+    return sa.select(person.label("profile_id"), _reason(connection, definition, person, now).label("reason"))
+
+
 def _reason(
-    connection: Connection, version: JourneyVersion, person: sa.ColumnElement[UUID], now: datetime
+    connection: Connection, definition: JourneyDefinition, person: sa.ColumnElement[UUID], now: datetime
 ) -> sa.ColumnElement[str | None]:
     """Return why a member does not enter; SQL's NULL where it does. The first reason that fits is told."""
-    entry = version.definition.entry
+    entry = definition.entry
     assert entry is not None
-    earlier = sa.select(runs.c.id).where(runs.c.journey_key == version.definition.key, runs.c.profile_id == person)
+    earlier = sa.select(runs.c.id).where(runs.c.journey_key == definition.key, runs.c.profile_id == person)
     whens: list[tuple[sa.ColumnElement[bool], str]] = [
         (~sa.exists(sa.select(profiles.c.id).where(profiles.c.id == person)), "no_profile")
     ]

@@ -24,13 +24,13 @@ class _Walk:
     def __init__(self, version: JourneyVersion, state: RunState, facts: Facts) -> None:
         self.version = version
         self.state = state
-        self.facts = facts
+        self.now = max(facts.now, state.arrived_at or facts.now)
         self.moves: list[Move] = []
 
     def move(self, to: str, why: Why) -> None:
-        self.moves.append(Move(self.state.step, to, self.facts.now, why))
+        self.moves.append(Move(self.state.step, to, self.now, why))
         if to != EXIT:
-            self.state = self.state.arrive(to, self.facts.now)
+            self.state = self.state.arrive(to, self.now)
 
     def end(self, finish: Finish) -> Advance:
         self.move(EXIT, Ended(finish.reason or finish.outcome))
@@ -42,6 +42,9 @@ class _Walk:
         assert step is not None
         to = answer.to or self.version.following[step]
         if answer.consumed is not None:
+            # The clock that stamped it may be ahead of ours; nobody arrives before what brought them, else the next
+            # step would take the same event for a new one.
+            self.now = max(self.now, answer.consumed.at)
             self.state = self.state.consume(answer.consumed)
         if to == EXIT:
             self.move(EXIT, answer.why)
@@ -55,7 +58,11 @@ class _Walk:
 
 
 def advance(version: JourneyVersion, state: RunState, facts: Facts) -> Advance:
-    """Return where the run is after all that can be done now, how it came there, and the one thing to do next."""
+    """Return where the run is after all that can be done now, how it came there, and the one thing to do next.
+
+    The instant of the decision, which no later one is before and every later event is stamped after, is ``facts.now``
+    or, where that is later, the new state's ``arrived_at``.
+    """
     walk = _Walk(version, state, facts)
     if facts.profile is None:
         return walk.end(Finish("exited", "profile_deleted"))

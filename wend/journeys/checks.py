@@ -10,7 +10,7 @@ from wend.journeys.definition import JourneyDefinition
 from wend.journeys.graph import Graph
 from wend.journeys.problems import Problem, did_you_mean
 from wend.journeys.state import EXIT
-from wend.journeys.steps import If, SendEmail, SendSms, WaitForClick
+from wend.journeys.steps import If, SendEmail, SendSms, WaitForClick, WaitUntil
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,18 @@ class Catalog(Protocol):
 
 def check(definition: JourneyDefinition, catalog: Catalog) -> list[Problem]:
     """Return every problem; publishing is refused while one of them is an error."""
-    problems = [*_ids(definition), *_targets(definition)]
-    if not problems:  # the walk over the graph needs every target to exist
-        problems += [*_paths(definition)]
+    wrong_ids = [*_ids(definition)]
+    wrong_targets = [*_targets(definition)]
+    paths: list[Problem] = []
+    if not wrong_ids:  # a graph needs steps that can be told apart
+        graph = Graph(definition)
+        paths += [*_loops(graph), *_awaited_steps(definition, graph)]
+        if not wrong_targets:  # where a target is wrong, nobody knows what it would have led to
+            paths += [*_reach(definition, graph)]
     return [
-        *problems,
+        *wrong_ids,
+        *wrong_targets,
+        *paths,
         *_entry(definition, catalog),
         *_messages(definition, catalog),
         *_awaited_links(definition, catalog),
@@ -69,19 +76,32 @@ def _targets(definition: JourneyDefinition) -> Iterator[Problem]:
                 yield Problem(f"steps.{step.id}.{field}", f"no step is called {target!r}{hint}")
 
 
-def _paths(definition: JourneyDefinition) -> Iterator[Problem]:
-    graph = Graph(definition)
+def _reach(definition: JourneyDefinition, graph: Graph) -> Iterator[Problem]:
     reached = graph.reachable([graph.first])
     can_end = graph.can_end()
     for step in definition.steps:
         if step.id not in reached:
             yield Problem(f"steps.{step.id}", "no path leads here; remove the step or lead one here")
         elif step.id not in can_end:
-            yield Problem(f"steps.{step.id}", "no path leads from here to an exit")
+            yield Problem(f"steps.{step.id}", "no path leads from here to an exit; lead a branch to exit")
+
+
+def _loops(graph: Graph) -> Iterator[Problem]:
     for loop in graph.loops_without_a_wait():
-        way = " → ".join([*loop, loop[0]])
-        yield Problem(f"steps.{loop[0]}", f"this loop never waits: {way}; put a wait into it")
-    yield from _awaited_steps(definition, graph)
+        dated = any(isinstance(graph.steps[step], WaitUntil) for step in loop)
+        hint = " (a wait_until whose date has passed does not wait)" if dated else ""
+        yield Problem(f"steps.{loop[0]}", f"this loop never waits: {_way(loop)}; put a wait into it{hint}")
+    for loop in graph.loops_where_nothing_was_sent():
+        yield Problem(
+            f"steps.{loop[0]}",
+            f"whoever cannot be sent the message does not wait in this loop: {_way(loop)}, and their run fails; "
+            "put a wait into it, or leave it by an if",
+            "warning",
+        )
+
+
+def _way(loop: list[str]) -> str:
+    return " → ".join([*loop, loop[0]])
 
 
 def _awaited_steps(definition: JourneyDefinition, graph: Graph) -> Iterator[Problem]:
@@ -95,7 +115,7 @@ def _awaited_steps(definition: JourneyDefinition, graph: Graph) -> Iterator[Prob
         elif step.sent_by not in senders:
             yield Problem(path, f"{step.sent_by!r} sends nothing; name the step that sends the message")
         elif step.id in graph.reachable([graph.first], without=step.sent_by):
-            yield Problem(path, f"a path comes here without passing {step.sent_by!r}, so there is no message to wait for")
+            yield Problem(path, f"a path comes here without passing {step.sent_by!r}: there is no message to wait for")
 
 
 def _entry(definition: JourneyDefinition, catalog: Catalog) -> Iterator[Problem]:
@@ -107,9 +127,7 @@ def _entry(definition: JourneyDefinition, catalog: Catalog) -> Iterator[Problem]
     for path, key in wanted:
         yield from _segment(path, key, catalog)
     if entry.frequency == "once_and_joiners":
-        yield Problem(
-            "entry.frequency", "'once_and_joiners' is not built yet; use 'once' or 'repeating' until it is"
-        )
+        yield Problem("entry.frequency", "'once_and_joiners' is not built yet; use 'once' or 'repeating' until it is")
 
 
 def _segment(path: str, key: str, catalog: Catalog) -> Iterator[Problem]:
@@ -125,12 +143,14 @@ def _messages(definition: JourneyDefinition, catalog: Catalog) -> Iterator[Probl
         channel = "email" if isinstance(step, SendEmail) else "sms"
         message = catalog.message(step.message)
         if message is None:
-            yield Problem(path, f"no message is called {step.message!r}{did_you_mean(step.message, catalog.messages())}")
+            hint = did_you_mean(step.message, catalog.messages())
+            yield Problem(path, f"no message is called {step.message!r}{hint}")
             continue
         if message.channel != channel:
             yield Problem(path, f"{step.message!r} is for {message.channel}, and the step sends {channel}")
         if message.version == 0:
-            yield Problem(path, f"{step.message!r} is still a draft; make it ready first: wend messages ready {step.message}")
+            remedy = f"make it ready first: wend messages ready {step.message}"
+            yield Problem(path, f"{step.message!r} is still a draft; {remedy}")
 
 
 def _awaited_links(definition: JourneyDefinition, catalog: Catalog) -> Iterator[Problem]:

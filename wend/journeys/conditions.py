@@ -49,19 +49,22 @@ _KINDS = ("attribute", "segment", "event", "all", "any", "not")
 
 
 def _kind(value: Any) -> str | None:
-    """Return which condition this is, told by the field that only it has."""
+    """Return which condition this is, told by the field that only it has.
+
+    In brackets, which no field's name is: problems_of leaves it out of paths.
+    """
     if isinstance(value, Mapping):
-        return next((kind for kind in _KINDS if kind in value), None)
-    return next((kind for kind in _KINDS if hasattr(value, kind.replace("not", "not_"))), None)
+        return next((f"[{kind}]" for kind in _KINDS if kind in value), None)
+    return next((f"[{kind}]" for kind in _KINDS if hasattr(value, "not_" if kind == "not" else kind)), None)
 
 
 Condition = Annotated[
-    Annotated[AttributeCondition, Tag("attribute")]
-    | Annotated[SegmentCondition, Tag("segment")]
-    | Annotated[EventCondition, Tag("event")]
-    | Annotated[AllOf, Tag("all")]
-    | Annotated[AnyOf, Tag("any")]
-    | Annotated[NotOf, Tag("not")],
+    Annotated[AttributeCondition, Tag("[attribute]")]
+    | Annotated[SegmentCondition, Tag("[segment]")]
+    | Annotated[EventCondition, Tag("[event]")]
+    | Annotated[AllOf, Tag("[all]")]
+    | Annotated[AnyOf, Tag("[any]")]
+    | Annotated[NotOf, Tag("[not]")],
     Discriminator(
         _kind,
         custom_error_type="no_condition",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from wend.journeys.definition import JourneyDefinition
 from wend.journeys.state import EXIT
-from wend.journeys.steps import AnyStep
+from wend.journeys.steps import AnyStep, WaitForClick
 
 
 class Graph:
@@ -13,11 +13,11 @@ class Graph:
     def __init__(self, definition: JourneyDefinition) -> None:
         self.steps: dict[str, AnyStep] = {step.id: step for step in definition.steps}
         self.first = definition.steps[0].id
-        following = definition.following()
+        self.following = following = definition.following()
         self.ends = {
             step.id
             for step in definition.steps
-            if not step.targets() or EXIT in {target or following[step.id] for target in step.targets().values()}
+            if step.can_end or EXIT in {target or following[step.id] for target in step.targets().values()}
         }
         self.leads: Mapping[str, frozenset[str]] = {
             step.id: frozenset(
@@ -56,23 +56,37 @@ class Graph:
 
     def loops_without_a_wait(self) -> list[list[str]]:
         """Return loops, as lists of step ids, on which no step waits; one for each knot of them."""
-        quick = {step.id for step in self.steps.values() if not step.waits}
+        return self._loops(
+            {step.id: frozenset() if step.waits else self.leads[step.id] for step in self.steps.values()}
+        )
+
+    def loops_where_nothing_was_sent(self) -> list[list[str]]:
+        """Return loops that wait for nothing but clicks: whose message could not be sent does not wait there."""
+        leads: dict[str, frozenset[str]] = {}
+        for step in self.steps.values():
+            if isinstance(step, WaitForClick):
+                leads[step.id] = frozenset({step.on_timeout or self.following[step.id]} & self.steps.keys())
+            else:
+                leads[step.id] = frozenset() if step.waits else self.leads[step.id]
+        return [loop for loop in self._loops(leads) if any(self.steps[step].waits for step in loop)]
+
+    def _loops(self, leads: Mapping[str, frozenset[str]]) -> list[list[str]]:
         found: list[list[str]] = []
         spoken_for: set[str] = set()
         for step in self.steps:
-            if step in quick and step not in spoken_for and (loop := self._loop_through(step, quick)):
+            if step not in spoken_for and (loop := self._loop_through(step, leads)):
                 found.append(loop)
                 spoken_for.update(loop)
         return found
 
-    def _loop_through(self, start: str, within: set[str]) -> list[str] | None:
-        """Return the shortest way from ``start`` back to it that stays within these steps."""
+    def _loop_through(self, start: str, leads: Mapping[str, frozenset[str]]) -> list[str] | None:
+        """Return the shortest way from ``start`` back to it."""
         came_from: dict[str, str] = {}
         todo = [start]
         while todo:
             following: list[str] = []
             for step in todo:
-                for target in sorted(self.leads[step] & within):
+                for target in sorted(leads[step]):
                     if target == start:
                         loop = [step]
                         while loop[-1] != start:

@@ -1,13 +1,17 @@
 """The base of every model in a definition, and the words they share."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 KEY_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+NAMESPACE_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
+LINK_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 
 
 class Model(BaseModel):
@@ -16,13 +20,41 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
+def _named(pattern: str, remedy: str) -> Callable[[str], str]:
+    """Return a check that refuses a text in words: the pattern itself is for machines, in the JSON Schema."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"{text[:100]!r} does not fit; {remedy}")
+        return text
+
+    return check
+
+
+Key = Annotated[
+    str,
+    AfterValidator(
+        _named(KEY_PATTERN, "write 1 to 63 lower-case letters, digits, - and _, the first a letter or a digit")
+    ),
+    Field(json_schema_extra={"pattern": KEY_PATTERN}),
+]
 """Names a journey, segment, message or step: lower-case letters, digits, ``-`` and ``_``; at most 63."""
 
-Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Namespace = Annotated[
+    str,
+    AfterValidator(_named(NAMESPACE_PATTERN, "write 1 to 63 lower-case letters, digits and _, the first a letter")),
+    Field(json_schema_extra={"pattern": NAMESPACE_PATTERN}),
+]
 """Names a kind of identity: ``email``, ``phone``, ``crm_id``."""
 
-LinkName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+LinkName = Annotated[
+    str,
+    AfterValidator(
+        _named(LINK_PATTERN, "write 1 to 100 letters, digits, - . and _ without accents, the first a letter or a digit")
+    ),
+    Field(json_schema_extra={"pattern": LINK_PATTERN}),
+]
+"""Names a link of a message."""
 
 
 def _zone_exists(name: str) -> str:
@@ -30,6 +62,7 @@ def _zone_exists(name: str) -> str:
     return name
 
 
+@lru_cache(maxsize=1024)  # a profile's zone is asked for at every date that is read in it
 def load_zone(name: str) -> ZoneInfo:
     """Return the IANA zone.
 
@@ -49,7 +82,10 @@ def load_zone(name: str) -> ZoneInfo:
 
 ZoneName = Annotated[str, AfterValidator(_zone_exists)]
 
-_WALL = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)(Z|[+-]\d{2}:\d{2})?")
+YEARS = range(1970, 9999)
+"""Of date-times in a definition; a day beyond its ends there is still a date in every zone."""
+
+_WALL = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(Z|[+-][0-9]{2}:[0-9]{2})?")
 
 
 def parse_wall(text: object) -> datetime:
@@ -61,11 +97,20 @@ def parse_wall(text: object) -> datetime:
     if isinstance(text, datetime):
         return text
     if not isinstance(text, str) or not (found := _WALL.fullmatch(text)):
-        raise ValueError(f"{text!r} is no date-time; write 2026-12-01T09:00 (wall time) or 2026-12-01T09:00Z")
+        raise ValueError(f"{_short(text)} is no date-time; write 2026-12-01T09:00 (wall time) or 2026-12-01T09:00Z")
     try:
-        return datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3] or ''}")
+        wall = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3] or ''}")
     except ValueError as error:
         raise ValueError(f"{text!r} is no date-time: {error}") from error
+    if wall.year not in YEARS:
+        raise ValueError(f"{text!r} is outside of the years {YEARS[0]} to {YEARS[-1]}")
+    return wall
+
+
+def _short(value: object) -> str:
+    """Return what was given as a message can hold it."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}…"
 
 
 def _write_wall(value: datetime) -> str:

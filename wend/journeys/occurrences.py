@@ -76,8 +76,14 @@ def _from(schedule: Schedule, zone: ZoneInfo, start: datetime, since: datetime) 
 
 
 def _the_start(schedule: Schedule, start: datetime) -> Occurrence:
+    wall = _nominal_start(schedule)
+    return Occurrence(_wall_key(wall) if wall else _instant_key(start), start)
+
+
+def _nominal_start(schedule: Schedule) -> datetime | None:
+    """Return the start's wall time; ``None`` where an instant was given or follows from the publication."""
     wall = schedule.start.at if isinstance(schedule.start, AtTime) else None
-    return Occurrence(_wall_key(wall), start) if wall and wall.tzinfo is None else Occurrence(_instant_key(start), start)
+    return wall if wall and wall.tzinfo is None else None
 
 
 def _elapsed(step: timedelta, start: datetime, since: datetime) -> Iterator[Occurrence]:
@@ -92,16 +98,19 @@ def _elapsed(step: timedelta, start: datetime, since: datetime) -> Iterator[Occu
 
 
 def _by_the_wall_clock(schedule: Schedule, zone: ZoneInfo, start: datetime, since: datetime) -> Iterator[Occurrence]:
-    first = start.astimezone(zone)
-    clock = schedule.at or first.time().replace(second=0, microsecond=0)
-    # A day early: the nominal time of a skipped hour is before its instant.
+    # The nominal start: one that falls into a gap keeps its own time of day on the days after.
+    first = _nominal_start(schedule) or start.astimezone(zone).replace(tzinfo=None)
+    clock = schedule.at or first.time()
+    # A day early: the nominal time of a skipped hour, or day, is before its instant.
     begin = max(first.date(), since.astimezone(zone).date() - timedelta(days=1))
+    last: datetime | None = None
     for day in _days(schedule, first.date(), begin):
         wall = datetime.combine(day, clock)
-        try:
-            yield Occurrence(_wall_key(wall), resolve(wall, zone))
-        except OverflowError:
-            return
+        at = resolve(wall, zone)
+        # A day that the clocks skip as a whole ends up at the next one's first instant: one occasion, not two.
+        if at != last:
+            yield Occurrence(_wall_key(wall), at)
+        last = at
 
 
 def _days(schedule: Schedule, first: date, begin: date) -> Iterator[date]:

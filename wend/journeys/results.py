@@ -59,7 +59,7 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """Nothing that was awaited came by ``deadline``. ``sent_by`` and ``link`` say what a late click would be late for."""
+    """Nothing that was awaited came by ``deadline``; ``sent_by`` and ``link`` say what a click would be late for."""
 
     deadline: datetime
     sent_by: str | None = None

@@ -19,6 +19,7 @@ from wend.journeys.facts import Happening, ProfileView
 from wend.journeys.results import Clicks, Events, Finish, Move, Park, Plan, Send, SetAttributes
 from wend.journeys.state import RunState, SendOutcome
 from wend.journeys.steps.send import SendEmail, SendSms
+from wend.journeys.walltime import FOREVER
 
 Memberships = Callable[[str, ProfileView, datetime], bool]
 """(segment, profile, now) → is the profile in the segment."""
@@ -45,7 +46,7 @@ class SimulatedRun:
     version: JourneyVersion
     profile_id: UUID
     properties: Mapping[str, Any]
-    state: RunState = RunState()
+    state: RunState = field(default_factory=RunState)
     plan: Plan | None = None
     decided_at: datetime | None = None
     moves: list[Move] = field(default_factory=list)
@@ -71,11 +72,7 @@ class SimulatedFacts:
         return [each for each in self.happenings if each.message_id in messages]
 
     def events(self, name: str, since: datetime) -> Iterable[Happening]:
-        return [
-            each
-            for each in self.happenings
-            if each.name == name and each.message_id is None and each.at >= since
-        ]
+        return [each for each in self.happenings if each.name == name and each.message_id is None and each.at >= since]
 
 
 class Simulation:
@@ -99,6 +96,7 @@ class Simulation:
         self._provider = provider
         self._happenings: dict[UUID, list[Happening]] = {}
         self._runs_of: dict[UUID, list[SimulatedRun]] = {}
+        self._holders: dict[tuple[str, str, str], UUID] = {}
         self._heap: list[tuple[datetime, int, int, Callable[[], None]]] = []
         self._order = count()
 
@@ -171,7 +169,7 @@ class Simulation:
                 self._memberships,
             )
             answer = advance(run.version, run.state, facts)
-            run.state, run.decided_at = answer.state, now
+            run.state, run.decided_at = answer.state, max(now, answer.state.arrived_at or now)
             run.moves.extend(answer.moves)
             run.turn += 1
             if not isinstance(answer.then, SetAttributes):
@@ -188,20 +186,43 @@ class Simulation:
             kept = {name: value for name, value in merged.items() if value is not None}
             self.profiles[profile_id] = replace(profile, attributes=kept)
 
+    def delete(self, profile_id: UUID) -> None:
+        """Delete a profile, and with it every run that it is on."""
+        del self.profiles[profile_id]
+        for run in self._runs_of.get(profile_id, []):
+            self._drive(run)
+
     def _send(self, run: SimulatedRun, plan: Send) -> None:
         step = run.version.steps[plan.step]
         assert isinstance(step, SendEmail | SendSms)
         profile = self.profiles[run.profile_id]
         match delivery_policy(step, "live", profile):
-            case Allowed():
-                outcome = self._provider(plan, profile)
+            case Allowed(address):
+                outcome = self._send_once(run, step, plan, profile, address)
             case Withheld() as withheld:
                 outcome = withheld.outcome
             case ruled:
                 raise AssertionError(f"a live journey does not send: {ruled}")
         run.state = run.state.with_sent(outcome, self.now)
 
+    def _send_once(
+        self, run: SimulatedRun, step: SendEmail | SendSms, plan: Send, profile: ProfileView, address: str
+    ) -> SendOutcome:
+        """Ask the provider, unless the address has had the message from another run; each start is its own entry."""
+        if step.once_per_address is None:
+            return self._provider(plan, profile)
+        scope = run.version.definition.key if step.once_per_address == "journey" else str(run.id)
+        holder = self._holders.setdefault((scope, plan.message, address), plan.message_id)
+        if holder != plan.message_id:
+            return "already_sent"
+        outcome = self._provider(plan, profile)
+        if outcome in ("refused", "gave_up"):
+            del self._holders[scope, plan.message, address]
+        return outcome
+
     def _set_timer(self, run: SimulatedRun, park: Park) -> None:
+        if park.until >= FOREVER:
+            return
         turn = run.turn
 
         def ring() -> None:

@@ -1,18 +1,30 @@
 """Wall time into instants, and instants into words."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
 """The end of the calendar: a wait that reaches it is one that never ends by itself."""
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+"""The calendar's beginning."""
 
+
+@lru_cache(maxsize=4096)  # the launch date of a journey is asked for at every wake of every run
 def resolve(wall: datetime, zone: ZoneInfo) -> datetime:
     """Return the instant of a wall time in a zone, in UTC; an aware one is returned as it is.
 
     A wall time that the clocks skip becomes the first instant after the gap; one that they show twice, the first
-    of the two.
+    of the two. What an offset carries out of the years 1 to 9999 becomes ``LONG_AGO`` or ``FOREVER``.
     """
+    try:
+        return _resolve(wall, zone)
+    except OverflowError:
+        return FOREVER if wall.year > 1 else LONG_AGO
+
+
+def _resolve(wall: datetime, zone: ZoneInfo) -> datetime:
     if wall.tzinfo is not None:
         return wall.astimezone(UTC)
     wall = wall.replace(fold=0)
@@ -38,11 +50,11 @@ def _first_after_change(before: datetime, after: datetime, zone: ZoneInfo) -> da
 
 
 def later(at: datetime, by: timedelta) -> datetime:
-    """Return ``at + by``, at most ``FOREVER``: a wait has no upper limit."""
+    """Return ``at + by``, within ``LONG_AGO`` and ``FOREVER``: a wait has no upper limit."""
     try:
         return at + by
     except OverflowError:
-        return FOREVER
+        return FOREVER if by > timedelta(0) else LONG_AGO
 
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -14,7 +14,7 @@ from wend.journeys.checks import check
 from wend.journeys.definition import JourneyDefinition
 from wend.journeys.steps import SendEmail, SendSms
 from wend.lifecycle.catalog import StoredCatalog
-from wend.storage.database import lock_journey
+from wend.storage.database import insert_ignoring, lock_journey
 from wend.storage.tables import journey_versions, journeys, messages
 
 PUBLISHING_STATES = frozenset({"draft", "scheduled", "live"})
@@ -56,8 +56,8 @@ def put_draft(connection: Connection, definition: JourneyDefinition, now: dateti
     row = lock_journey(connection, definition.key, share=False)
     document = definition.document()
     if row is None:
-        connection.execute(
-            sa.insert(journeys).values(
+        inserted = connection.execute(
+            insert_ignoring(connection, journeys).values(
                 key=definition.key,
                 name=definition.name,
                 state="draft",
@@ -68,7 +68,10 @@ def put_draft(connection: Connection, definition: JourneyDefinition, now: dateti
                 updated_at=now,
             )
         )
-        return 1
+        if inserted.rowcount:
+            return 1
+        row = lock_journey(connection, definition.key, share=False)  # somebody else has just made it
+        assert row is not None
     values: dict[str, Any] = {"draft": document, "draft_revision": row.draft_revision + 1, "updated_at": now}
     if row.version == 0:
         values["name"] = definition.name

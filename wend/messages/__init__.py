@@ -1,5 +1,5 @@
 """Messages: content for one channel, its templates and links, and the tokens that links carry.
 
-Pure: no database, no HTTP. Import from the modules: ``content``, ``context``, ``links`` (``render``), ``templates``
-(``variables``), ``tokens``, ``checks``.
+Pure, but for ``store``: no database, no HTTP. Start at ``content`` (what is stored), ``context`` (what templates
+see), ``links`` (``render``, ``declared_links``), ``templates`` (``variables``), ``checks`` and ``tokens``.
 """

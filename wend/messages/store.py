@@ -14,6 +14,7 @@ from wend.messages.checks import check_message
 from wend.messages.content import EmailContent, MessageContent, SmsContent
 from wend.messages.context import MessageContext
 from wend.messages.links import declared_links
+from wend.storage.database import insert_ignoring
 from wend.storage.tables import message_versions, messages
 
 _contents: TypeAdapter[EmailContent | SmsContent] = TypeAdapter(MessageContent)
@@ -70,14 +71,13 @@ def put(
         ChannelIsFixed: The message is for another channel.
     """
     document = dump_content(content)
-    row = connection.execute(sa.select(messages).where(messages.c.key == key).with_for_update()).one_or_none()
-    if row is None:
-        connection.execute(
-            sa.insert(messages).values(
-                key=key, name=name, draft=document, state="draft", version=0, created_at=now, updated_at=now
-            )
+    inserted = connection.execute(
+        insert_ignoring(connection, messages).values(
+            key=key, name=name, draft=document, state="draft", version=0, created_at=now, updated_at=now
         )
-    else:
+    )
+    if inserted.rowcount == 0:
+        row = connection.execute(sa.select(messages).where(messages.c.key == key).with_for_update()).one()
         if row.draft["channel"] != content.channel:
             raise ChannelIsFixed(key, row.draft["channel"])
         state = row.state if row.draft == document else "draft"

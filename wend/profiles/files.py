@@ -13,8 +13,10 @@ NDJSON: one ``ProfileUpsert`` a line, with ``external_id``. In both, blank lines
 """
 
 import csv
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
@@ -79,7 +81,7 @@ def read_profiles(
             else:
                 wanted = ProfileUpsert.model_validate(document, context=context)
         except ValidationError as error:
-            for problem in problems_of(error, document, ProfileUpsert.model_fields):
+            for problem in problems_of(error, _as_object(document), ProfileUpsert.model_fields):
                 report(number, _say(str(problem)))
             continue
         if wanted.id is not None:
@@ -88,6 +90,14 @@ def read_profiles(
             report(number, "external_id: is required: without it, the next import would add the same person again")
         else:
             yield number, wanted
+
+
+def _as_object(document: str | dict[str, Any]) -> Any:
+    """Return what the paths of problems lead through; nothing where there is no JSON to follow."""
+    if isinstance(document, str):
+        with suppress(ValueError, RecursionError):
+            return json.loads(document)
+    return document
 
 
 def _say(problem: str) -> str:

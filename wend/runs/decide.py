@@ -161,7 +161,8 @@ def _write(connection: Connection, run: sa.Row[Any], walked: Walked, now: dateti
         "listens": dump_listens(plan.listens) if isinstance(plan, Park) else None,
         "parked_until": plan.until if isinstance(plan, Park) else None,
         "woken": False,
-        "decided_at": now,
+        # An event from a clock that is ahead can have brought the run to its step later than now.
+        "decided_at": max(now, walked.state.arrived_at or now),
     }
     if isinstance(plan, Finish):
         values |= {

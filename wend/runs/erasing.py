@@ -9,8 +9,10 @@ from sqlalchemy import Connection
 from wend import outbox
 from wend.errors import NotFound
 from wend.profiles import store
-from wend.storage.database import lock_profile
-from wend.storage.tables import runs, sent_messages
+from wend.profiles.identities import EXTERNAL_ID
+from wend.storage.database import insert_ignoring, lock_profile
+from wend.storage.pseudonyms import Pseudonyms
+from wend.storage.tables import erased_entrants, runs, sent_messages
 
 
 def erase_profile(connection: Connection, profile_id: UUID, now: datetime) -> int:
@@ -35,5 +37,18 @@ def erase_profile(connection: Connection, profile_id: UUID, now: datetime) -> in
     ).all()
     outbox.put_all(connection, "wake_run", [(str(run_id), {"reason": "profile_deleted"}) for run_id in inside], now)
     connection.execute(sa.update(sent_messages).where(sent_messages.c.profile_id == profile_id).values(address=None))
+    _remember_entrant(connection, profile_id, now)
     store.delete(connection, profile_id)
     return len(inside)
+
+
+def _remember_entrant(connection: Connection, profile_id: UUID, now: datetime) -> None:
+    """Keep, as a pseudonym, which journeys took this person in once: the same external id never enters them again."""
+    entered = connection.scalars(sa.select(runs.c.journey_key).where(runs.c.profile_id == profile_id, runs.c.once))
+    profile = store.get(connection, profile_id)
+    if profile is None or profile.external_id is None:
+        return
+    pseudonym = Pseudonyms.of(connection).hash(EXTERNAL_ID, profile.external_id)
+    rows = [{"journey_key": journey, "pseudonym": pseudonym, "erased_at": now} for journey in set(entered)]
+    if rows:
+        connection.execute(insert_ignoring(connection, erased_entrants), rows)

@@ -30,6 +30,7 @@ from wend.runs.composing import Composed, Composer
 from wend.runs.decide import Answer, decide
 from wend.runs.facts import read_profile
 from wend.storage.database import Database, insert_ignoring, lock_journey, lock_profile, lock_run
+from wend.storage.pseudonyms import Pseudonyms
 from wend.storage.tables import runs, sent_links, sent_messages
 
 FIRST_PAUSE = timedelta(seconds=5)
@@ -177,7 +178,7 @@ class Ledger:
                 message_version=version.messages[plan.message],
                 channel=plan.channel,
                 tries=1,
-                only_key=_only_key(step, run, plan, address),
+                only_key=_only_key(connection, step, run, plan, address),
                 **claim,
             )
         )
@@ -321,14 +322,12 @@ def _settle_late(connection: Connection, row: sa.Row[Any], outcome: Outcome, now
             _settle(connection, row.id, "uncertain", now, outcome.reason, outcome.detail)
 
 
-def _only_key(step: SendStep, run: sa.Row[Any], plan: Send, address: str) -> str | None:
-    match step.once_per_address:
-        case None:
-            return None
-        case "journey":
-            return f"journey/{run.journey_key}/{plan.message}/{address}"
-        case "entry":
-            return f"entry/{run.entry_id}/{plan.message}/{address}"
+def _only_key(connection: Connection, step: SendStep, run: sa.Row[Any], plan: Send, address: str) -> str | None:
+    """Return what no two sends may share; the address in it is a pseudonym, since ledger rows outlive people."""
+    if step.once_per_address is None:
+        return None
+    within = run.journey_key if step.once_per_address == "journey" else run.entry_id
+    return f"{step.once_per_address}/{within}/{plan.message}/{Pseudonyms.of(connection).hash('address', address)}"
 
 
 def _write_links(connection: Connection, message_id: UUID, composed: Composed) -> None:

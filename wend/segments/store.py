@@ -19,7 +19,7 @@ from wend.journeys.problems import problems_of
 from wend.segments.references import Segment, check_references, users_of
 from wend.segments.rules import Rule, parse_rule, segments_in, write_rule
 from wend.segments.sql import condition, members
-from wend.storage.database import chunks
+from wend.storage.database import chunks, insert_ignoring
 from wend.storage.tables import profiles, segments
 
 
@@ -242,7 +242,11 @@ def _put(connection: Connection, old: Segment | None, new: Segment) -> Segment:
     rule = write_rule(new.rule) if new.rule else None
     if old is None:
         values = {"key": new.key, "kind": new.kind, "created_at": new.created_at}
-        connection.execute(sa.insert(segments).values(**values, name=new.name, rule=rule, updated_at=new.updated_at))
+        made = insert_ignoring(connection, segments).values(
+            **values, name=new.name, rule=rule, updated_at=new.updated_at
+        )
+        if connection.execute(made).rowcount == 0:
+            raise Conflict(f"Somebody else is making segment {new.key!r} at this moment. Ask again.")
         return new
     if old.kind != new.kind:
         raise WrongKind(old, f"and cannot become one by {new.kind}. Delete it first, or choose another key.")

@@ -149,6 +149,14 @@ exclusions = sa.Table(
     sa.Index(None, "profile_id"),
 )
 
+erased_entrants = sa.Table(  # once ever outlives a deleted profile
+    "erased_entrants",
+    metadata,
+    sa.Column("journey_key", sa.ForeignKey("journeys.key"), primary_key=True),
+    sa.Column("pseudonym", sa.Text, primary_key=True),  # keyed hash of the external id
+    sa.Column("erased_at", Instant, nullable=False),
+)
+
 # -- passages ---------------------------------------------------------------------------------------------------
 
 runs = sa.Table(
@@ -309,6 +317,13 @@ outbox = sa.Table(
         sqlite_where=sa.text("done_at IS NULL"),
         postgresql_where=sa.text("done_at IS NULL"),
     ),
+)
+
+installation = sa.Table(  # what this installation made up for itself once
+    "installation",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
 )
 
 idempotency = sa.Table(

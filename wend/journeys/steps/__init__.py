@@ -16,6 +16,21 @@ from wend.journeys.steps.wait_for_click import WaitForClick, wait_for_click
 from wend.journeys.steps.wait_for_event import WaitForEvent, wait_for_event
 from wend.journeys.steps.wait_until import WaitUntil, wait_until
 
+__all__ = [
+    "AnyStep",
+    "Exit",
+    "Here",
+    "If",
+    "SendEmail",
+    "SendSms",
+    "UpdateProfile",
+    "Wait",
+    "WaitForClick",
+    "WaitForEvent",
+    "WaitUntil",
+    "look",
+]
+
 AnyStep = Annotated[
     SendEmail | SendSms | Wait | WaitUntil | WaitForClick | WaitForEvent | If | UpdateProfile | Exit,
     Field(discriminator="type"),

@@ -20,6 +20,11 @@ class Step(Model):
         raise NotImplementedError
 
     @property
+    def can_end(self) -> bool:
+        """True if the run may end here by the step's own word."""
+        return False
+
+    @property
     def waits(self) -> bool:
         """True if coming by here makes a run wait, so that a loop through it is no endless spin."""
         return False

@@ -33,6 +33,10 @@ class If(Step):
         cases: dict[str, str | None] = {f"cases.{number}.next": case.next for number, case in enumerate(self.cases)}
         return cases | ({"else": self.else_} if self.else_ else {})
 
+    @property
+    def can_end(self) -> bool:
+        return self.else_ is None
+
 
 def choose(step: If, here: Here, facts: Facts) -> Goto | Finish:
     """Go where the first case that holds leads."""

@@ -29,7 +29,7 @@ class SendStep(StepWithNext):
     to: Namespace
     on_failure: Key | None = None
     delivery: Literal["at_most_once", "at_least_once"] = "at_most_once"
-    retries: int = Field(default=3, ge=0, le=1000)
+    retries: int = Field(default=3, ge=0, le=1000, strict=True)
     once_per_address: Literal["journey", "entry"] | None = None
 
     def targets(self) -> Mapping[str, str | None]:

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from wend.journeys.comparison import look_up
+from wend.journeys.comparison import AttributePath, look_up
+from wend.journeys.dates import parse_date, read_date
 from wend.journeys.durations import SignedDuration
 from wend.journeys.facts import Facts, ProfileView
 from wend.journeys.model import Key, WallTime, load_zone
@@ -23,14 +24,14 @@ class WaitUntil(StepWithNext):
         at: A date-time; without an offset it is wall time in the journey's zone.
         attribute: Path of an attribute that holds an ISO date (its midnight) or date-time. Without an offset of its
             own it is wall time in the profile's zone or, failing that, the journey's. It is read on arrival and
-            again at every wake.
+            again at every wake; so a date that moves counts when the run next looks, not before.
         offset: Added to the attribute's instant: ``-P3D`` is three days before.
         on_missing: Where to go when the attribute is absent or is no date; required with ``attribute``.
     """
 
     type: Literal["wait_until"]
     at: WallTime | None = None
-    attribute: str | None = Field(default=None, min_length=1, max_length=200)
+    attribute: AttributePath | None = None
     offset: SignedDuration | None = None
     on_missing: Key | None = None
 
@@ -66,19 +67,18 @@ def wait_until(step: WaitUntil, here: Here, facts: Facts) -> Goto | Park:
 def _date_of(attribute: str, profile: ProfileView | None, journey_zone: ZoneInfo) -> datetime | None:
     """Return the attribute's instant; ``None`` where it is absent or no ISO date."""
     value = look_up(profile.attributes, attribute) if profile else None
-    if not isinstance(value, str) or len(value) < len("2026-12-01"):
+    if not isinstance(value, str) or (wall := read_date(value)) is None:
         return None
+    if wall.tzinfo is not None:
+        return parse_date(value)
+    return resolve(wall, _zone_of(profile, journey_zone))
+
+
+def _zone_of(profile: ProfileView | None, journey_zone: ZoneInfo) -> ZoneInfo:
+    """Return the profile's zone; the journey's where it has none, or one that this machine does not know."""
+    if profile is None or profile.time_zone is None:
+        return journey_zone
     try:
-        wall = datetime.fromisoformat(value)
+        return load_zone(profile.time_zone)
     except ValueError:
-        return None
-    zone = journey_zone
-    if profile and profile.time_zone:
-        try:
-            zone = load_zone(profile.time_zone)
-        except ValueError:
-            zone = journey_zone
-    try:
-        return resolve(wall, zone)
-    except OverflowError:
-        return None
+        return journey_zone

@@ -141,6 +141,14 @@ def upgrade() -> None:
     op.create_index("ix_exclusions_entry_id_reason", "exclusions", ["entry_id", "reason"])
     op.create_index("ix_exclusions_profile_id", "exclusions", ["profile_id"])
     op.create_table(
+        "erased_entrants",
+        sa.Column("journey_key", sa.Text(), nullable=False),
+        sa.Column("pseudonym", sa.Text(), nullable=False),
+        sa.Column("erased_at", INSTANT, nullable=False),
+        sa.ForeignKeyConstraint(["journey_key"], ["journeys.key"], name="fk_erased_entrants_journey_key"),
+        sa.PrimaryKeyConstraint("journey_key", "pseudonym", name="pk_erased_entrants"),
+    )
+    op.create_table(
         "runs",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("journey_key", sa.Text(), nullable=False),
@@ -303,6 +311,12 @@ def upgrade() -> None:
         ["due_at", "id"],
         sqlite_where=sa.text("done_at IS NULL"),
         postgresql_where=sa.text("done_at IS NULL"),
+    )
+    op.create_table(
+        "installation",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_installation"),
     )
     op.create_table(
         "idempotency",
