@@ -17,6 +17,7 @@ from wend import outbox
 from wend.entries.timetable import Timetable
 from wend.errors import WendError
 from wend.launching import launch
+from wend.lifecycle.ending import finish_emptied
 from wend.outbox import Parcel
 from wend.runs.starting import Starter
 from wend.scheduling import ensure_schedule, remove_schedule
@@ -118,11 +119,11 @@ class Relay:
             continue
 
     async def sweep(self) -> None:
-        """Start runs that somebody claimed long ago and perhaps died with, and forget old deliveries."""
+        """Start runs that somebody claimed and died with, finish closed journeys that are empty, forget deliveries."""
         now = self._clock()
         for run_id in await self._in_thread(lambda: self._starter.stranded(now)):
             await self._start(run_id)
-        await self._in_thread(lambda: self._prune(now - KEEP_DELIVERED))
+        await self._in_thread(lambda: self._tidy(now))
 
     async def _try(self, parcel: Parcel) -> Exception | None:
         try:
@@ -208,9 +209,11 @@ class Relay:
                 if error is not None:
                     outbox.mark_failed(connection, parcel, f"{type(error).__name__}: {error}", now)
 
-    def _prune(self, before: datetime) -> None:
+    def _tidy(self, now: datetime) -> None:
         with self._database.write() as connection:
-            outbox.prune(connection, before)
+            outbox.prune(connection, now - KEEP_DELIVERED)
+            for journey in finish_emptied(connection, now):
+                log.info("journey finished", journey=journey)
 
     def _find_run(self, run_id: UUID) -> sa.Row[str, UUID, int, datetime | None] | None:
         with self._database.read() as connection:
