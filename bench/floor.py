@@ -5,7 +5,7 @@ indexes. It is what Wend's generality is measured against.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -25,7 +25,7 @@ class FloorInput:
     run_id: UUID
     profile_id: UUID
     within: timedelta
-    launch_at: datetime
+    pause: timedelta
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,7 @@ class FloorRun:
         except TimeoutError:
             return "timed out"
         workflow.set_current_details("launch-day")
-        left = start.launch_at - workflow.now()
-        if left > timedelta(0):
-            await workflow.sleep(left, summary="waits for launch day")
+        await workflow.sleep(start.pause, summary="waits for launch day")
         await self._send(start, "launched", "sms")
         return "completed"
 
