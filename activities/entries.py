@@ -115,12 +115,11 @@ class EntryActivities:
 
     @activity.defn(name=wire.REFILL_SCHEDULE)
     async def refill_schedule(self, entry: wire.EntryInput) -> int:
-        """Fill the journey's Temporal Schedule up; return how many occurrences it holds."""
+        """Fill the journey's Temporal Schedule up, or remove it; return how many occurrences it holds."""
         ahead = await self._threads.run(self._timetable.ahead, entry.journey, activity.info().started_time)
-        if ahead is None:
-            return 0
-        await ensure_schedule(self._client, entry.journey, replace(ahead, overdue=False), activity.info().task_queue)
-        return len(ahead.coming)
+        wanted = replace(ahead, overdue=False) if ahead else None  # whoever asks was fired just now
+        await ensure_schedule(self._client, entry.journey, wanted, activity.info().task_queue)
+        return len(ahead.coming) if ahead else 0
 
 
 def _figures(entry: OpenedEntry) -> wire.EntryFigures:

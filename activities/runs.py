@@ -59,9 +59,12 @@ class RunActivities:
         self._threads = threads
         self._provider_timeout = provider_timeout
 
-    @activity.defn(name=wire.ADVANCE_RUN)
+    @activity.defn(name=wire.ADVANCE_RUN, no_thread_cancel_exception=True)
     def advance_run(self, wake: wire.AdvanceInput) -> wire.Instruction:
-        """Decide where a run goes now. A local activity; its database work is in the worker's threads."""
+        """Decide where a run goes now. A local activity; its database work is in the worker's threads.
+
+        A cancellation is not thrown into the thread: it could strike between taking a lock and giving it back.
+        """
         return instruct(self._advancer.advance(wake.run_id, wake.sequence, wake.now))
 
     @activity.defn(name=wire.SEND_MESSAGE)
@@ -78,7 +81,7 @@ class RunActivities:
         if isinstance(claim, Answer):
             return instruct(claim)
         if time.monotonic() - began > LATEST_CALL.total_seconds():
-            await self._threads.run(self._ledger.release, claim, "claimed_too_late", now)
+            await self._insist(began, self._ledger.release, claim, "claimed_too_late", now)
             raise ApplicationError("The claim took too long for the provider to be called in time.", type="TooLate")
         outcome = await self._call(claim)
         settled_at = now + timedelta(seconds=time.monotonic() - began)

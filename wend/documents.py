@@ -128,11 +128,10 @@ def read_document(text: str | bytes, what: str = "The document") -> Any:
 
 def _read_text(text: str) -> Any:
     """Read JSON as JSON, which is quick and allows tabs, and everything else as YAML, which says where it is wrong."""
-    if text.lstrip()[:1] in ("{", "["):
-        try:
-            return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
-        except (ValueError, RecursionError):
-            pass  # flow YAML perhaps; if not, YAML's reader names the line
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        pass  # YAML perhaps; if not, its reader names the line
     yaml = YAML(typ="safe", pure=True)
     yaml.version = (1, 2)
     yaml.Composer = _Composer
@@ -171,7 +170,7 @@ def _no_json(document: Any) -> Iterator[Problem]:
             yield Problem(path_of(place, document), wrong)
         elif isinstance(value, Mapping):
             todo.extend(((*place, name), value[name]) for name in reversed([*value]))
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, list):
             todo.extend(((*place, number), value[number]) for number in reversed(range(len(value))))
 
 
@@ -191,7 +190,7 @@ def _wrong_with(value: Any) -> str | None:
             if odd != "" or not isinstance(odd, str):
                 return f"the name {str(odd)[:100]} is {type(odd).__name__}, not text; put it in quotes"
             return None if all(map(is_storable, value)) else "a name has a NUL or half a surrogate pair; take it out"
-        case list() | tuple():
+        case list():
             return None
         case _:
             return f"is {type(value).__name__}, for which JSON has no word; write text"

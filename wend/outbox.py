@@ -63,14 +63,14 @@ def put_all(
         )
 
 
+def anything_due(connection: Connection, now: datetime) -> bool:
+    """Return whether ``take`` would find a row."""
+    return connection.execute(sa.select(outbox.c.id).where(*_due(now)).limit(1)).first() is not None
+
+
 def take(connection: Connection, now: datetime, limit: int) -> list[Parcel]:
     """Lease the rows that have been due longest."""
-    due = (
-        sa.select(outbox)
-        .where(outbox.c.done_at.is_(None), outbox.c.due_at <= now)
-        .order_by(outbox.c.due_at, outbox.c.id)
-        .limit(limit)
-    )
+    due = sa.select(outbox).where(*_due(now)).order_by(outbox.c.due_at, outbox.c.id).limit(limit)
     rows = connection.execute(skip_locked(due)).all()
     if rows:
         connection.execute(
@@ -79,6 +79,11 @@ def take(connection: Connection, now: datetime, limit: int) -> list[Parcel]:
             .values(due_at=now + LEASE, attempts=outbox.c.attempts + 1)
         )
     return [Parcel(row.id, row.kind, row.subject, row.payload, row.attempts + 1) for row in rows]
+
+
+def _due(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    # What was never tried is due, whatever the clock of its writer said: a bell must not wait for clocks to agree.
+    return (outbox.c.done_at.is_(None), sa.or_(outbox.c.attempts == 0, outbox.c.due_at <= now))
 
 
 def mark_done(connection: Connection, ids: Sequence[int], now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -20,7 +20,7 @@ from wend.launching import launch
 from wend.lifecycle.ending import finish_emptied
 from wend.outbox import Parcel
 from wend.runs.starting import Starter
-from wend.scheduling import ensure_schedule, remove_schedule
+from wend.scheduling import ensure_schedule, fire, remove_schedule
 from wend.storage.database import Database
 from wend.storage.tables import runs
 from wend.temporal import run_workflow_id
@@ -37,6 +37,9 @@ SWEEP_EVERY = timedelta(seconds=10)
 """How often it looks for runs that somebody claimed and did not start."""
 
 KEEP_DELIVERED = timedelta(days=1)
+
+CLOCKS_APART = timedelta(milliseconds=500)
+"""How far ahead of ours Temporal's clock may be."""
 
 log = structlog.get_logger()
 
@@ -89,7 +92,7 @@ class Relay:
                     await self.sweep()
                     swept_at = self._clock()
                 delivered = await self.deliver()
-            except WendError as error:
+            except (RPCError, WendError) as error:
                 log.warning("relay waits", error=str(error))
                 await asyncio.sleep(1)
             if delivered == 0:
@@ -132,6 +135,9 @@ class Relay:
             if parcel.attempts > 3:
                 log.warning("parcel waits", kind=parcel.kind, attempts=parcel.attempts, error=str(error))
             return error
+        except Exception as defect:  # one parcel that cannot be told must not hold up the others
+            log.exception("parcel waits", kind=parcel.kind, attempts=parcel.attempts)
+            return defect
         return None
 
     async def _tell(self, parcel: Parcel) -> None:
@@ -141,7 +147,7 @@ class Relay:
             case "wake_run":
                 await self._wake(parcel)
             case "wake_ended_runs":
-                await self._wake_ended(parcel.subject, datetime.fromisoformat(parcel.payload["since"]))
+                await self._wake_ended(parcel)
             case "ensure_schedule":
                 await self._schedule(parcel.subject)
             case "remove_schedule":
@@ -174,30 +180,44 @@ class Relay:
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
-            if row.ended_at is None:
+            if row.ended_at is None or (row.claimed_at is not None and row.started_at is None):
                 raise StartStillComing(parcel.subject) from error
 
-    async def _wake_ended(self, journey: str, since: datetime) -> None:
-        """Wake every run of a journey that was ended in the database, so that its workflow ends too."""
-        ids = await self._in_thread(lambda: self._ended_since(journey, since))
+    async def _wake_ended(self, parcel: Parcel) -> None:
+        """Wake the runs of a journey that were ended in the database, some at a time, so that clicks get their turn."""
+        since, after = datetime.fromisoformat(parcel.payload["since"]), parcel.payload.get("after")
+        ids = await self._in_thread(lambda: self._ended_since(parcel.subject, since, UUID(after) if after else None))
         gate = asyncio.Semaphore(IN_FLIGHT)
 
-        async def one(run_id: UUID) -> None:
+        async def one(run_id: UUID) -> Exception | None:
             async with gate:
-                await self._wake(Parcel(0, "wake_run", str(run_id), {"reason": "ended"}, 1))
+                return await self._try(Parcel(0, "wake_run", str(run_id), {"reason": "ended"}, 1))
 
-        await asyncio.gather(*map(one, ids))
+        results = await asyncio.gather(*map(one, ids))
+        untold = [(str(run_id), {"reason": "ended"}) for run_id, error in zip(ids, results, strict=True) if error]
+        await self._in_thread(lambda: self._put_rest(parcel, untold, ids[-1] if len(ids) == BATCH else None))
+
+    def _put_rest(self, parcel: Parcel, untold: Sequence[tuple[str, dict[str, str]]], last: UUID | None) -> None:
+        with self._database.write() as connection:
+            outbox.put_all(connection, "wake_run", untold, self._clock())
+            if last is not None:
+                rest = {**parcel.payload, "after": str(last)}
+                outbox.put(connection, "wake_ended_runs", parcel.subject, self._clock(), rest)
 
     async def _schedule(self, journey: str) -> None:
-        now = self._clock()
-        ahead = await self._in_thread(lambda: self._timetable.ahead(journey, now))
+        ahead = await self._in_thread(lambda: self._timetable.ahead(journey, self._clock()))
         await ensure_schedule(self._client, journey, ahead, self._task_queue)
+        if ahead is None or ahead.overdue:
+            return
+        # A schedule fires nothing of before it was written: what came due meanwhile is fired by hand.
+        written = await self._in_thread(lambda: self._timetable.ahead(journey, self._clock() + CLOCKS_APART))
+        if written is not None and written.overdue:
+            await fire(self._client, journey)
 
     def _take(self) -> list[Parcel]:
         with self._database.read() as connection:
-            waiting, _ = outbox.waiting(connection)
-        if not waiting:
-            return []  # an idle relay must not queue for SQLite's one writer
+            if not outbox.anything_due(connection, self._clock()):
+                return []  # an idle relay must not queue for SQLite's one writer
         with self._database.write() as connection:
             return outbox.take(connection, self._clock(), BATCH)
 
@@ -215,23 +235,29 @@ class Relay:
             for journey in finish_emptied(connection, now):
                 log.info("journey finished", journey=journey)
 
-    def _find_run(self, run_id: UUID) -> sa.Row[str, UUID, int, datetime | None] | None:
+    def _find_run(
+        self, run_id: UUID
+    ) -> sa.Row[str, UUID, int, datetime | None, datetime | None, datetime | None] | None:
         with self._database.read() as connection:
             return connection.execute(
-                sa.select(runs.c.journey_key, runs.c.profile_id, runs.c.entry_number, runs.c.ended_at).where(
-                    runs.c.id == run_id
-                )
+                sa.select(
+                    runs.c.journey_key,
+                    runs.c.profile_id,
+                    runs.c.entry_number,
+                    runs.c.claimed_at,
+                    runs.c.started_at,
+                    runs.c.ended_at,
+                ).where(runs.c.id == run_id)
             ).one_or_none()
 
-    def _ended_since(self, journey: str, since: datetime) -> list[UUID]:
+    def _ended_since(self, journey: str, since: datetime, after: UUID | None) -> list[UUID]:
+        query = sa.select(runs.c.id).where(
+            runs.c.journey_key == journey, runs.c.ended_at == since, runs.c.claimed_at.is_not(None)
+        )
+        if after is not None:
+            query = query.where(runs.c.id > after)
         with self._database.read() as connection:
-            return list(
-                connection.scalars(
-                    sa.select(runs.c.id).where(
-                        runs.c.journey_key == journey, runs.c.ended_at == since, runs.c.claimed_at.is_not(None)
-                    )
-                )
-            )
+            return list(connection.scalars(query.order_by(runs.c.id).limit(BATCH)))
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, call)

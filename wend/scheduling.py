@@ -22,20 +22,17 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from wend.entries.timetable import Ahead
+from wend.entries.timetable import CATCH_UP, Ahead
 from wend.journeys.walltime import say_instant
 from wend.temporal import TASK_QUEUE, entry_attributes, entry_workflow_id, schedule_id
 from wend.wire import SEGMENT_ENTRY, EntryInput
-
-CATCH_UP = timedelta(hours=1)
-"""How late a repeating occurrence may still be taken in after an outage."""
 
 CATCH_UP_ONCE = timedelta(days=3650)
 """A journey that is entered once must not be lost to any outage."""
 
 
 async def ensure_schedule(client: Client, journey: str, ahead: Ahead | None, task_queue: str = TASK_QUEUE) -> None:
-    """Make the journey's Temporal Schedule hold what comes next; fire it now if its only occurrence is overdue.
+    """Make the journey's Temporal Schedule hold what comes next; fire it now if an occurrence is overdue.
 
     Raises:
         temporalio.service.RPCError: Temporal did not take it; the same call may be made again.
@@ -55,7 +52,12 @@ async def ensure_schedule(client: Client, journey: str, ahead: Ahead | None, tas
 
         await handle.update(replace)
     if ahead.overdue:
-        await handle.trigger(overlap=ScheduleOverlapPolicy.ALLOW_ALL)
+        await fire(client, journey)
+
+
+async def fire(client: Client, journey: str) -> None:
+    """Have the journey's schedule fire now; the database knows what is due, and what was done."""
+    await client.get_schedule_handle(schedule_id(journey)).trigger(overlap=ScheduleOverlapPolicy.ALLOW_ALL)
 
 
 async def remove_schedule(client: Client, journey: str) -> None:

@@ -44,6 +44,14 @@ ENTRY_RETRY = RetryPolicy(
 FANOUT_TIMEOUT = timedelta(days=30)
 """A fan-out lasts as long as its rate asks for; its heartbeat says that it lives."""
 
+FANOUT_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(minutes=1),
+    non_retryable_error_types=FINAL_ERRORS,
+)
+"""An attempt ends by a deployment or a refused start more often than by a fault: the next one takes over soon."""
+
 FANOUT_HEARTBEAT = timedelta(seconds=15)
 """How soon a dead worker's fan-out is taken over."""
 

@@ -49,7 +49,7 @@ class SegmentEntry:
             wire.StartInput(journey, entry_id),
             start_to_close_timeout=policies.FANOUT_TIMEOUT,
             heartbeat_timeout=policies.FANOUT_HEARTBEAT,
-            retry_policy=policies.ENTRY_RETRY,
+            retry_policy=policies.FANOUT_RETRY,
             summary="starts the pending runs",
         )
         figures: wire.EntryFigures = await workflow.execute_activity(

@@ -51,7 +51,7 @@ def read_audience(connection: Connection, definition: JourneyDefinition, now: da
         raise InvalidDocument(f"Journey {definition.key!r}", missing)
     verdicts = verdicts_select(connection, definition, now).subquery("verdicts")
     by_reason = sa.select(verdicts.c.reason, sa.func.count()).group_by(verdicts.c.reason).order_by(verdicts.c.reason)
-    counted = {reason: count for reason, count in connection.execute(by_reason)}
+    counted = {row[0]: row[1] for row in connection.execute(by_reason)}
     entering = counted.pop(None, 0)
     drawn = sa.select(verdicts.c.profile_id).where(verdicts.c.reason.is_(None)).order_by(sa.func.random()).limit(sample)
     chosen = list(connection.scalars(drawn)) if sample else []

@@ -12,13 +12,20 @@ from wend.journeys.occurrences import Occurrence, next_occurrences, occurrences
 from wend.journeys.schedule import Entry
 from wend.lifecycle.versions import Versions
 from wend.storage.database import Database
-from wend.storage.tables import entries, journeys
+from wend.storage.tables import entries, journey_versions, journeys
 
 MOST_AHEAD = 200
 """Dated occurrences that a Temporal Schedule holds; it is filled up at each firing."""
 
 LOOK_BACK = timedelta(days=7)
 """How far back a firing without an occurrence of its own looks for one that was missed."""
+
+
+CATCH_UP = timedelta(hours=1)
+"""How late a repeating occurrence may still be taken in after an outage."""
+
+AROUND_PUBLISH = timedelta(seconds=5)
+"""A schedule that is replaced as an occurrence comes due forgets it, if it had not fired yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class Ahead:
         version: The newest version.
         coming: The next occurrences.
         only: The key of the one occurrence of a journey that is entered once.
-        overdue: That occurrence has passed, and nobody was taken in.
+        overdue: An occurrence that the schedule will not fire any more has passed, and nobody was taken in.
     """
 
     version: JourneyVersion
@@ -53,11 +60,13 @@ class Timetable:
                 return None
             version, entry, published_at = found
             coming = next_occurrences(entry.schedule, version.zone, published_at, since=now, limit=MOST_AHEAD)
+            done = self._done(connection, journey)
             if entry.frequency == "repeating":
-                return Ahead(version, coming, None, overdue=False)
+                since = max(now - CATCH_UP, self._written_at(connection, journey, version) - AROUND_PUBLISH)
+                passed = _until(occurrences(entry.schedule, version.zone, published_at, since=since), now)
+                return Ahead(version, coming, None, overdue=any(each.key not in done for each in passed))
             start = next(occurrences(entry.schedule, version.zone, published_at))
-            overdue = start.at <= now and start.key not in self._done(connection, journey)
-            return Ahead(version, coming, start.key, overdue)
+            return Ahead(version, coming, start.key, overdue=start.at <= now and start.key not in done)
 
     def due(self, journey: str, fired_at: datetime) -> Occurrence | None:
         """Return the occurrence that a firing is for; ``None`` if nothing is due.
@@ -80,7 +89,15 @@ class Timetable:
             return latest
 
     def _done(self, connection: Connection, journey: str) -> set[str]:
-        return set(connection.scalars(sa.select(entries.c.occurrence).where(entries.c.journey_key == journey)))
+        by_segment = (entries.c.journey_key == journey, entries.c.kind == "segment")
+        return set(connection.scalars(sa.select(entries.c.occurrence).where(*by_segment)))
+
+    def _written_at(self, connection: Connection, journey: str, version: JourneyVersion) -> datetime:
+        query = sa.select(journey_versions.c.published_at).where(
+            journey_versions.c.journey_key == journey, journey_versions.c.version == version.number
+        )
+        written_at: datetime = connection.execute(query).scalar_one()
+        return written_at
 
     def _entry(self, connection: Connection, journey: str) -> tuple[JourneyVersion, Entry, datetime] | None:
         row = connection.execute(

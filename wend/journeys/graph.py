@@ -55,7 +55,7 @@ class Graph:
         return seen
 
     def loops_without_a_wait(self) -> list[list[str]]:
-        """Return loops, as lists of step ids, on which no step waits; one for each knot of them."""
+        """Return loops, as lists of step ids, on which no step waits; every step of such loops is on one of them."""
         return self._loops(
             {step.id: frozenset() if step.waits else self.leads[step.id] for step in self.steps.values()}
         )

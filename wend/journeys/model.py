@@ -125,7 +125,8 @@ WallTime = Annotated[
 ]
 
 
-def all_fields(model: type[BaseModel]) -> set[str]:
+@lru_cache(maxsize=64)
+def all_fields(model: type[BaseModel]) -> frozenset[str]:
     """Return every field name in a model's JSON Schema, for suggestions."""
     names: set[str] = set()
 
@@ -141,4 +142,4 @@ def all_fields(model: type[BaseModel]) -> set[str]:
                 collect(value)
 
     collect(model.model_json_schema())
-    return names
+    return frozenset(names)

@@ -147,10 +147,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Goto:
-    """Go on, to ``to`` or, where it is ``None``, to what follows; ``consumed`` is the event that it went on by."""
+    """Go on, to ``to`` or, where it is ``None``, to the step below; ``consumed`` is the event that it went on by."""
 
     why: Why
-    to: str | None = None
+    to: str | None
     consumed: Mark | None = None
 
 
@@ -171,7 +171,7 @@ class Clicks:
     """Listens to clicks on these messages; on every tracked link where ``link`` is ``None``."""
 
     messages: tuple[UUID, ...]
-    link: str | None
+    link: str | None = None
     kind: Literal["clicks"] = "clicks"
 
 

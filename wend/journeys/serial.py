@@ -37,8 +37,8 @@ def load_plan(document: Any) -> Plan:
 
 def dump_why(why: Why) -> dict[str, Any]:
     """Return the reason of a move as JSON, without its kind, which is stored beside it."""
-    document: dict[str, Any] = _whys.dump_python(why, mode="json", exclude_none=True)
-    document.pop("kind")
+    document: dict[str, Any] = _whys.dump_python(why, mode="json", exclude_defaults=True)
+    document.pop("kind", None)
     return document
 
 

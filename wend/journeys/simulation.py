@@ -16,8 +16,8 @@ from wend.journeys.advance import advance
 from wend.journeys.definition import JourneyVersion
 from wend.journeys.delivery import Allowed, Withheld, delivery_policy
 from wend.journeys.facts import Happening, ProfileView
-from wend.journeys.results import Clicks, Events, Finish, Move, Park, Plan, Send, SetAttributes
-from wend.journeys.state import RunState, SendOutcome
+from wend.journeys.results import Clicks, Ended, Events, Finish, Move, Park, Plan, Send, SetAttributes
+from wend.journeys.state import EXIT, RunState, SendOutcome
 from wend.journeys.steps.send import SendEmail, SendSms
 from wend.journeys.walltime import FOREVER
 
@@ -191,6 +191,14 @@ class Simulation:
         del self.profiles[profile_id]
         for run in self._runs_of.get(profile_id, []):
             self._drive(run)
+
+    def stop(self, journey: str) -> None:
+        """Stop a journey: every run of it ends where it is."""
+        for run in self.runs:
+            if run.finish is None and run.version.definition.key == journey:
+                run.moves.append(Move(run.state.step, EXIT, self.now, Ended("stopped")))
+                run.finish = run.plan = Finish("stopped", "stopped")
+                run.turn += 1
 
     def _send(self, run: SimulatedRun, plan: Send) -> None:
         step = run.version.steps[plan.step]

@@ -18,7 +18,7 @@ from wend.journeys.serial import dump_plan, dump_why
 from wend.journeys.state import EXIT
 from wend.lifecycle.publishing import IllegalTransition
 from wend.storage.database import lock_journey
-from wend.storage.tables import entries, journeys, moves, runs
+from wend.storage.tables import entries, journeys, moves, runs, sent_messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,15 @@ def _end_runs(connection: Connection, key: str, now: datetime) -> None:
             answer=dump_plan(Finish("stopped", "stopped")),
             listens=None,
             parked_until=None,
-            decided_at=now,
+            # Never before the last decision, whichever clock that was made by.
+            decided_at=sa.case((runs.c.decided_at > now, runs.c.decided_at), else_=now),
             reason="stopped",
             ended_at=now,
         )
+    )
+    # What waits to be tried again is dropped; what is claimed says itself how it ends.
+    connection.execute(
+        sa.update(sent_messages)
+        .where(sent_messages.c.journey_key == key, sent_messages.c.state == "released")
+        .values(state="refused", settled_at=now, reason="stopped", only_key=None)
     )

@@ -99,7 +99,7 @@ def _count_entries(connection: Connection, figures: JourneyFigures) -> None:
         .group_by(exclusions.c.reason)
         .order_by(exclusions.c.reason)
     )
-    figures.excluded = dict(connection.execute(by_reason).tuples())
+    figures.excluded = dict(connection.execute(by_reason).all())
 
 
 def _count_runs(connection: Connection, figures: JourneyFigures) -> None:

@@ -13,11 +13,12 @@ from wend.errors import NotFound
 from wend.messages import store
 from wend.messages.context import MessageContext, ProfileContext, RunContext
 from wend.profiles import store as profile_store
+from wend.profiles.identities import EXTERNAL_ID
 from wend.profiles.model import Profile
 from wend.storage.tables import message_versions
 
-NO_RUN: Final = UUID(int=0)
-"""Stands for a run where there is none: in samples and previews."""
+NOBODY: Final = UUID(int=0)
+"""Stands for a run, or a profile, where there is none: in samples and previews."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,5 +88,21 @@ def preview_context(profile: Profile, properties: Mapping[str, Any]) -> MessageC
     """Return what templates see for a profile that no run is sending to."""
     return MessageContext(
         ProfileContext(profile.id, profile.attributes, profile.all_identities(), profile.time_zone),
-        RunContext(NO_RUN, "preview", properties),
+        RunContext(NOBODY, "preview", properties),
+    )
+
+
+def made_up_profile(
+    attributes: Mapping[str, Any], identities: Mapping[str, str], time_zone: str | None, now: datetime
+) -> Profile:
+    """Return a profile that exists nowhere, to preview a message for."""
+    named = dict(identities)
+    return Profile(
+        id=NOBODY,
+        external_id=named.pop(EXTERNAL_ID, None),
+        identities=named,
+        attributes=dict(attributes),
+        time_zone=time_zone,
+        created_at=now,
+        updated_at=now,
     )

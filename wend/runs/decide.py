@@ -4,6 +4,7 @@ The row is the authority on where a run is; histories hold copies of its answers
 the state stored in the row, under the locks journey → profile → run, and never from what a workflow remembers.
 """
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -102,9 +103,11 @@ def _walk(
             answer = advance(version, state, facts)
         except (WendError, SQLAlchemyError):
             raise
-        except Exception as bug:
-            # A defect must not leave the person hanging in silence: the run ends where everybody can see it.
-            log.exception("run failed by a defect", run_id=str(run.id), step=state.step)
+        except Exception as bug:  # noqa: BLE001
+            # A defect must not leave the person hanging in silence: the run ends where everybody can see it. What the
+            # exception says may quote an attribute, so the log says only where it was raised.
+            at = "".join(traceback.format_tb(bug.__traceback__))
+            log.error("run failed by a defect", run_id=str(run.id), step=state.step, defect=type(bug).__name__, at=at)
             end = Move(state.step, EXIT, now, Ended("internal_error"))
             return Walked(state, (*made, end), Finish("failed", "internal_error", type(bug).__name__))
         made.extend(answer.moves)

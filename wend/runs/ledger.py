@@ -8,7 +8,7 @@ nobody knows whether the provider took the message: it becomes uncertain, and th
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -37,6 +37,8 @@ FIRST_PAUSE = timedelta(seconds=5)
 PAUSE_GROWTH = 12
 LONGEST_PAUSE = timedelta(hours=1)
 """Pauses between tries of a send that was surely not accepted: 5 s, 1 min, 12 min, then an hour each."""
+
+_LOST = ("attempt_lost", "the attempt ended without an outcome")
 
 
 class SendingHeld(Conflict):
@@ -98,12 +100,16 @@ class Ledger:
         with self._database.write() as connection:
             locked = self._lock(connection, run_id, held)
             if isinstance(locked, Answer):
+                _drop_all(connection, locked, attempt, now)
                 return locked
             run, journey_state, plan = locked
+            now = max(now, run.decided_at)
             version = self._versions.get(connection, run.journey_key, run.version)
             profile = read_profile(connection, run.profile_id)
             if profile is None:
-                return decide(connection, run, version, None, now)
+                answer = decide(connection, run, version, None, now)
+                _drop_all(connection, answer, attempt, now)
+                return answer
             return self._claim(connection, run, version, profile, plan, journey_state, attempt, now)
 
     def _claim(
@@ -120,29 +126,30 @@ class Ledger:
         step = version.steps[plan.step]
         assert isinstance(step, SendStep)
         go_on = _GoOn(connection, run, version, profile, now)
+        row = connection.execute(sa.select(sent_messages).where(sent_messages.c.id == plan.message_id)).one_or_none()
+        if row is not None and row.state in ("accepted", "refused", "uncertain"):
+            # Settled by an attempt that came back after another one had taken its claim, and died.
+            return go_on(row.state, row.claimed_at, row.reason)
+        if row is not None and row.state == "claimed" and row.claim != attempt and step.delivery == "at_most_once":
+            # Before any check: nobody can say any more that nothing was sent.
+            _settle(connection, row.id, "uncertain", now, *_LOST)
+            return go_on("uncertain", row.claimed_at)
         match delivery_policy(step, journey_state, profile):
             case Ruled(state):
                 raise SendingHeld(run.journey_key, state)
             case Withheld(outcome):
+                if row is not None and _drop(connection, row, attempt, now, outcome) == "uncertain":
+                    return go_on("uncertain", row.claimed_at)
                 return go_on(outcome, now)
             case Allowed(address):
                 pass
-        row = connection.execute(sa.select(sent_messages).where(sent_messages.c.id == plan.message_id)).one_or_none()
-        left_behind = row is not None and row.state == "claimed" and row.claim != attempt
-        if row is not None and left_behind and step.delivery == "at_most_once":
-            _settle(
-                connection, plan.message_id, "uncertain", now, "attempt_lost", "the attempt ended without an outcome"
-            )
-            return go_on("uncertain", row.claimed_at)
-        assert row is None or row.state in ("claimed", "released"), "a settled send is never the row's plan"
+        if not self._write_claim(connection, run, version, step, plan, address, attempt, now, row):
+            return go_on("already_sent", now)
         try:
             composed = self._composer.compose(connection, run, version, profile, plan, address)
         except (RenderError, InvalidDocument) as error:
-            self._write_claim(connection, run, version, step, plan, address, attempt, now, row)
             _settle(connection, plan.message_id, "refused", now, "not_rendered", str(error))
             return go_on("refused", now, f"not_rendered: {error}")
-        if not self._write_claim(connection, run, version, step, plan, address, attempt, now, row):
-            return go_on("already_sent", now)
         _write_links(connection, plan.message_id, composed)
         return Claim(attempt, run.id, run.sequence, plan.step, now, composed.message)
 
@@ -161,7 +168,9 @@ class Ledger:
         """Write the claim; ``False`` where the address has had this message from another run."""
         claim = {"claim": attempt, "claimed_at": now, "address": address, "state": "claimed"}
         if row is not None:
-            again = {**claim, "tries": row.tries + 1, "settled_at": None, "reason": None, "detail": None}
+            # The same attempt asks twice where it never learnt that its first claim was committed.
+            tries = row.tries if row.claim == attempt else row.tries + 1
+            again = {**claim, "tries": tries, "settled_at": None, "reason": None, "detail": None}
             connection.execute(sa.update(sent_messages).where(sent_messages.c.id == row.id).values(**again))
             return True
         assert version.messages is not None
@@ -197,7 +206,7 @@ class Ledger:
             message_id = claim.message.message_id
             row = connection.execute(sa.select(sent_messages).where(sent_messages.c.id == message_id)).one()
             if isinstance(locked, Answer) or row.claim != claim.id:
-                _settle_late(connection, row, outcome, now)
+                _settle_late(connection, row, claim, outcome, now)
                 return (
                     locked if isinstance(locked, Answer) else TryAgain(FIRST_PAUSE, "another_attempt_holds_the_claim")
                 )
@@ -309,10 +318,12 @@ def _settle(
     connection.execute(sa.update(sent_messages).where(sent_messages.c.id == message_id).values(**values))
 
 
-def _settle_late(connection: Connection, row: sa.Row[Any], outcome: Outcome, now: datetime) -> None:
+def _settle_late(connection: Connection, row: sa.Row[Any], claim: Claim, outcome: Outcome, now: datetime) -> None:
     """Let an outcome that nobody waits for any more settle what was uncertain."""
     if row.state not in ("uncertain", "claimed"):
         return
+    if row.state == "claimed" and row.claim != claim.id and not isinstance(outcome, Accepted):
+        return  # another attempt is at it, and will say how it ended
     match outcome:
         case Accepted():
             _settle(connection, row.id, "accepted", now, "late_outcome", reference=outcome.reference)
@@ -322,12 +333,35 @@ def _settle_late(connection: Connection, row: sa.Row[Any], outcome: Outcome, now
             _settle(connection, row.id, "uncertain", now, outcome.reason, outcome.detail)
 
 
+def _drop_all(connection: Connection, answer: Answer, attempt: UUID, now: datetime) -> None:
+    """Settle what was begun before the run went another way, so that no send stays claimed for ever."""
+    query = sa.select(sent_messages).where(
+        sent_messages.c.run_id == answer.run_id, sent_messages.c.state.in_(("claimed", "released"))
+    )
+    for row in connection.execute(query).all():
+        if not (isinstance(answer.plan, Send) and answer.plan.message_id == row.id):
+            _drop(connection, row, attempt, now, "run_went_on")
+
+
+def _drop(
+    connection: Connection, row: sa.Row[Any], attempt: UUID, now: datetime, reason: str
+) -> Literal["uncertain", "refused"]:
+    """Settle a send that will not be tried again, and return how: uncertain where another attempt died with it."""
+    if row.state == "claimed" and row.claim != attempt:
+        _settle(connection, row.id, "uncertain", now, *_LOST)
+        return "uncertain"
+    _settle(connection, row.id, "refused", now, reason, row.reason)
+    return "refused"
+
+
 def _only_key(connection: Connection, step: SendStep, run: sa.Row[Any], plan: Send, address: str) -> str | None:
-    """Return what no two sends may share; the address in it is a pseudonym, since ledger rows outlive people."""
+    """Return what no two runs may share; the address in it is a pseudonym, since ledger rows outlive people."""
     if step.once_per_address is None:
         return None
     within = run.journey_key if step.once_per_address == "journey" else run.entry_id
-    return f"{step.once_per_address}/{within}/{plan.message}/{Pseudonyms.of(connection).hash('address', address)}"
+    key = f"{step.once_per_address}/{within}/{plan.message}/{Pseudonyms.of(connection).hash('address', address)}"
+    own = sa.select(sent_messages.c.id).where(sent_messages.c.only_key == key, sent_messages.c.run_id == run.id)
+    return None if connection.execute(own).first() else key
 
 
 def _write_links(connection: Connection, message_id: UUID, composed: Composed) -> None:

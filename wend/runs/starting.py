@@ -83,9 +83,12 @@ class Starter:
     def mark_started(self, started: Sequence[UUID], now: datetime) -> None:
         """Write down that these runs have their workflow."""
         with self._database.write() as connection:
-            connection.execute(
-                sa.update(runs).where(runs.c.id.in_(list(started)), runs.c.started_at.is_(None)).values(started_at=now)
-            )
+            theirs = runs.c.id.in_(list(started))
+            # A stop writes all rows of the journey, in an order of its own: without the lock, a deadlock.
+            for journey in sorted(connection.scalars(sa.select(runs.c.journey_key).where(theirs).distinct())):
+                lock_journey(connection, journey)
+            lock_runs(connection, started)
+            connection.execute(sa.update(runs).where(theirs, runs.c.started_at.is_(None)).values(started_at=now))
 
     def stranded(self, now: datetime, limit: int = BATCH) -> list[UUID]:
         """Return runs that were claimed long ago and are not known to have a workflow."""

@@ -15,6 +15,7 @@ from wend.segments.sql import members
 
 _ALL = 1_000_000
 
+
 @dataclass(frozen=True, slots=True)
 class RulePreview:
     """How many profiles fit a rule, and some of them, drawn at random."""

@@ -7,6 +7,7 @@ Locks are taken before what they protect is read, always in the order journey â†
 (READ COMMITTED) they are row locks; on SQLite there is one write transaction at a time, so a plain read is one.
 """
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -228,6 +229,13 @@ def lock_journey(connection: Connection, key: str, share: bool = True) -> sa.Row
     Claims and advances share the lock; whoever changes the journey's state takes it alone (``share=False``).
     """
     query = _JOURNEY.where(journeys.c.key == key)
+    if connection.dialect.name == "postgresql":
+        # A row lock alone would let newcomers join those that share it, past whoever waits to have it alone, for as
+        # long as they come. Advisory locks are granted in turn; taken by the filter, it comes before the row's lock,
+        # which reads the row again if it was changed meanwhile.
+        number = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big", signed=True)
+        turn = sa.func.pg_advisory_xact_lock_shared if share else sa.func.pg_advisory_xact_lock
+        query = query.where(turn(sa.cast(number, sa.BigInteger)).is_not(None))
     locking = query.with_for_update(read=True) if share else query.with_for_update(key_share=True)
     return connection.execute(locking).one_or_none()
 
@@ -292,6 +300,9 @@ def chunks(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
 
 # -- engines ----------------------------------------------------------------------------------------------------
 
+# Without it PostgreSQL's ``rowcount`` of an INSERT is -1, and nobody could tell whether a row was left out.
+_OPTIONS = {"preserve_rowcount": True}
+
 
 def _to_json(value: object) -> str:
     # PostgreSQL refuses NaN and SQLite would keep it: refuse it on both.
@@ -321,6 +332,7 @@ def _postgresql_engine(url: sa.URL, connections: int, lock_timeout: timedelta) -
         pool_pre_ping=True,  # a restarted server costs the next caller a reconnection, not an error
         hide_parameters=True,  # addresses and attributes stay out of exceptions, and so out of logs
         json_serializer=_to_json,
+        execution_options=_OPTIONS,
     )
 
 
@@ -340,6 +352,7 @@ def _sqlite_engine(path: Path, connections: int, lock_timeout: timedelta, *, wri
         pool_timeout=lock_timeout.total_seconds(),
         hide_parameters=True,
         json_serializer=_to_json,
+        execution_options=_OPTIONS,
     )
     pragmas = [f"busy_timeout = {lock_timeout // timedelta(milliseconds=1)}", "foreign_keys = ON"]
     if writes:

@@ -61,4 +61,4 @@ def send(step: SendEmail | SendSms, here: Here, facts: Facts) -> Goto | Send | F
         if step.on_failure is None:
             return Finish("failed", f"message_{settled.outcome}", settled.detail)
         return Goto(why, to=step.on_failure)
-    return Goto(why)
+    return Goto(why, to=step.next)

@@ -44,5 +44,5 @@ class UpdateProfile(StepWithNext):
 def update_profile(step: UpdateProfile, here: Here, facts: Facts) -> Goto | SetAttributes:
     """Have the attributes set once, then go on."""
     if here.state.done:
-        return Goto(Updated(tuple(step.set)))
+        return Goto(Updated(tuple(step.set)), to=step.next)
     return SetAttributes(step.set)

@@ -34,5 +34,5 @@ def wait(step: Wait, here: Here, facts: Facts) -> Goto | Park:
     """Go on once the duration has passed since arrival."""
     until = later(here.arrived_at, step.for_)
     if facts.now >= until:
-        return Goto(Waited(until))
+        return Goto(Waited(until), to=step.next)
     return Park(until, "waits")

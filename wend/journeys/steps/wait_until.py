@@ -60,7 +60,7 @@ def wait_until(step: WaitUntil, here: Here, facts: Facts) -> Goto | Park:
             return Goto(NoDate(step.attribute), to=step.on_missing)
         until = later(date, step.offset) if step.offset is not None else date
     if facts.now >= until:
-        return Goto(Waited(until))
+        return Goto(Waited(until), to=step.next)
     return Park(until, "waits")
 
 

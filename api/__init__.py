@@ -1,0 +1,1 @@
+"""HTTP only: translate, authorise, call, render."""

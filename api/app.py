@@ -1,0 +1,58 @@
+"""The HTTP API."""
+
+from typing import Final
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from api import errors, openapi
+from api.access import authorise
+from api.errors import Unauthorized, declares
+from api.events.routes import router as events
+from api.health.routes import router as health
+from api.journeys.routes import router as journeys
+from api.journeys.routes import schema_router as schema
+from api.messages.routes import router as messages
+from api.parts import ApiParts
+from api.profiles.routes import router as profiles
+from api.runs.routes import router as runs
+from api.segments.routes import router as segments
+from api.strictness import known_query
+from api.tracking.routes import router as tracking
+from wend.errors import InvalidDocument, Unavailable
+
+VERSION: Final = "/v1"
+
+DESCRIPTION: Final = """
+Customer journeys: profiles, segments, messages, journeys and the runs of people through them.
+
+Lists come as `{items, next}`; pass `next` as `cursor` for the page behind. Definitions are taken as JSON or YAML.
+Every error is a problem document (RFC 9457) whose `problems` name everything that is wrong with what was sent.
+"""
+
+_RESOURCES: Final[tuple[APIRouter, ...]] = (profiles, segments, messages, journeys, schema, runs, events)
+
+
+def create_app(parts: ApiParts) -> FastAPI:
+    """Return the API, ready to be served.
+
+    It starts nothing and closes nothing: the parts are their maker's.
+    """
+    app = FastAPI(
+        title="Wend",
+        version="1",
+        description=DESCRIPTION,
+        openapi_tags=openapi.TAGS,
+        redoc_url=None,
+        redirect_slashes=False,  # an address is right or it is not
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.parts = parts
+    guarded = [Depends(authorise), Depends(known_query)]
+    common = declares(Unauthorized, InvalidDocument, Unavailable)
+    for resource in _RESOURCES:
+        app.include_router(resource, prefix=VERSION, dependencies=guarded, responses=common)
+    app.include_router(tracking)
+    app.include_router(health)
+    errors.install(app)
+    openapi.install(app, [(VERSION, resource) for resource in _RESOURCES])
+    return app

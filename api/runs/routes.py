@@ -1,0 +1,99 @@
+"""`/v1/runs`, and `/v1/journeys/{key}/runs`, where they are started."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Response
+from sqlalchemy import Connection
+
+from api.bodies import reads
+from api.errors import declares
+from api.model import PathKey
+from api.paging import IDS, Page, Paging
+from api.parts import ApiParts, Parts
+from api.runs.models import EXAMPLES, RunOut, RunWithPath, StartedOut, StartIn, State
+from wend.errors import NotFound
+from wend.idempotency import KeyUsedOtherwise, answer_once
+from wend.journeys.model import KEY_PATTERN
+from wend.lifecycle.publishing import IllegalTransition
+from wend.profiles.resolving import AmbiguousIdentity, resolve
+from wend.runs.reading import page_runs, read_run
+from wend.runs.requesting import StillInside, request_run
+
+router = APIRouter(tags=["runs"])
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(pattern="^[!-~]{1,255}$", description="Made by the caller: the same key and body, the same answer."),
+]
+KeyFilter = Annotated[str | None, Query(pattern=KEY_PATTERN)]
+
+
+@router.post(
+    "/journeys/{key}/runs",
+    status_code=202,
+    responses=declares(NotFound, IllegalTransition, StillInside, AmbiguousIdentity, KeyUsedOtherwise),
+)
+def start_run(
+    key: PathKey,
+    start: Annotated[StartIn, reads(StartIn, examples=EXAMPLES)],
+    parts: Parts,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> StartedOut:
+    """Enter one person into the journey's newest version."""
+    with parts.database.write() as connection:
+        if idempotency_key is None:
+            answer = _start(connection, key, start, parts)
+        else:
+            asked = start.model_dump(mode="json")
+            scope, now = f"start_run/{key}", parts.clock()
+            done = answer_once(
+                connection, scope, idempotency_key, asked, now, lambda: _start(connection, key, start, parts)
+            )
+            answer = done.answer
+    started = StartedOut.model_validate(answer)
+    response.headers["Location"] = f"/v1/runs/{started.id}"
+    return started
+
+
+def _start(connection: Connection, journey: str, start: StartIn, parts: ApiParts) -> Mapping[str, Any]:
+    profile_id = start.profile_id
+    if profile_id is None:
+        assert start.profile is not None, "one of the two is given"
+        profile_id = resolve(connection, start.profile.namespace, start.profile.value, parts.default_region)
+    run = request_run(connection, journey, profile_id, start.properties, parts.clock())
+    return StartedOut.model_validate(run).model_dump(mode="json")
+
+
+@router.get("/runs")
+def list_runs(
+    parts: Parts,
+    paging: Paging,
+    journey: KeyFilter = None,
+    profile_id: UUID | None = None,
+    entry_id: UUID | None = None,
+    state: State | None = None,
+    step: KeyFilter = None,
+) -> Page[RunOut]:
+    """List runs, narrowed by whatever is given."""
+    with parts.database.read() as connection:
+        found = page_runs(
+            connection,
+            journey=journey,
+            profile_id=profile_id,
+            entry_id=entry_id,
+            state=state,
+            step=step,
+            after=paging.after("runs", IDS),
+            limit=paging.more,
+        )
+    return paging.page("runs", found, lambda run: run.id, RunOut.of)
+
+
+@router.get("/runs/{id}", responses=declares(NotFound))
+def get_run(id: UUID, parts: Parts) -> RunWithPath:
+    """Return a run with its whole path: every move with its reason, message and click."""
+    with parts.database.read() as connection:
+        return RunWithPath.of_path(read_run(connection, id))
