@@ -90,9 +90,12 @@ def _drop_foreign_errors(document: dict[str, Any]) -> None:
 def _add_schema(schemas: dict[str, Any], model: Any, mode: Any) -> dict[str, Any]:
     """Add a type's schema, and those it refers to; return what refers to it."""
     schema = TypeAdapter(model).json_schema(ref_template=_REF, mode=mode)
-    for name, definition in schema.pop("$defs", {}).items():
-        schemas.setdefault(name, definition)
+    named = schema.pop("$defs", {})
     if "$ref" in schema or "title" not in schema:
-        return schema
-    schemas.setdefault(schema["title"], schema)
-    return {"$ref": _REF.format(model=schema["title"])}
+        shown = schema
+    else:
+        named[schema["title"]] = schema
+        shown = {"$ref": _REF.format(model=schema["title"])}
+    for name, definition in named.items():
+        assert schemas.setdefault(name, definition) == definition, f"two schemas are called {name}"
+    return shown

@@ -5,13 +5,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Response
-from sqlalchemy import Connection
 
 from api.bodies import reads
 from api.errors import declares
 from api.model import PathKey
 from api.paging import IDS, Page, Paging
-from api.parts import ApiParts, Parts
+from api.parts import Parts
 from api.runs.models import EXAMPLES, RunOut, RunWithPath, StartedOut, StartIn, State
 from wend.errors import NotFound
 from wend.idempotency import KeyUsedOtherwise, answer_once
@@ -43,28 +42,28 @@ def start_run(
     idempotency_key: IdempotencyKey = None,
 ) -> StartedOut:
     """Enter one person into the journey's newest version."""
+    now = parts.clock()
     with parts.database.write() as connection:
+
+        def enter() -> dict[str, Any]:
+            named = start.profile
+            if named is None:
+                profile_id = start.profile_id
+            else:
+                profile_id = resolve(connection, named.namespace, named.value, parts.default_region)
+            assert profile_id is not None, "one of the two is given"
+            run = request_run(connection, key, profile_id, start.properties, now)
+            return StartedOut.model_validate(run).model_dump(mode="json")
+
+        answer: Mapping[str, Any]
         if idempotency_key is None:
-            answer = _start(connection, key, start, parts)
+            answer = enter()
         else:
             asked = start.model_dump(mode="json")
-            scope, now = f"start_run/{key}", parts.clock()
-            done = answer_once(
-                connection, scope, idempotency_key, asked, now, lambda: _start(connection, key, start, parts)
-            )
-            answer = done.answer
+            answer = answer_once(connection, f"start_run/{key}", idempotency_key, asked, now, enter).answer
     started = StartedOut.model_validate(answer)
     response.headers["Location"] = f"/v1/runs/{started.id}"
     return started
-
-
-def _start(connection: Connection, journey: str, start: StartIn, parts: ApiParts) -> Mapping[str, Any]:
-    profile_id = start.profile_id
-    if profile_id is None:
-        assert start.profile is not None, "one of the two is given"
-        profile_id = resolve(connection, start.profile.namespace, start.profile.value, parts.default_region)
-    run = request_run(connection, journey, profile_id, start.properties, parts.clock())
-    return StartedOut.model_validate(run).model_dump(mode="json")
 
 
 @router.get("/runs")

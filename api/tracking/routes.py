@@ -1,6 +1,6 @@
 """`/c/{token}`: the tracked links of our messages. Public, and never a way to anywhere that we did not send."""
 
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -20,14 +20,19 @@ HEADERS: Final = {
     "X-Robots-Tag": "noindex",
 }
 
-_documented: Final = {
+_documented: Final[dict[int | str, dict[str, Any]]] = {
     302: {"description": "Where the link leads.", "headers": {"Location": {"schema": {"type": "string"}}}},
-    **declares(TokenError, NotFound, Unavailable),
+    **{
+        status: {**said, "content": said["content"] | {"text/html": {"schema": {"type": "string"}}}}
+        for status, said in declares(TokenError, NotFound, Unavailable).items()
+    },
 }
 
 
 @router.get("/{token:path}", status_code=302, response_class=Response, responses=_documented)
-@router.head("/{token:path}", status_code=302, response_class=Response, responses=_documented, operation_id="look_at_link")
+@router.head(
+    "/{token:path}", status_code=302, response_class=Response, responses=_documented, operation_id="look_at_link"
+)
 def follow_link(token: str, request: Request, parts: Parts) -> Response:
     """Note the click and lead on, whatever has become of the run. What no person did is noted and not counted."""
     try:

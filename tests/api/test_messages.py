@@ -1,5 +1,8 @@
 """Messages over HTTP."""
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
 from tests.api.conftest import Api
 from wend.storage.tables import sent_messages
 
@@ -7,13 +10,13 @@ MAIL = {
     "channel": "email",
     "from": "Wend <news@example.com>",
     "subject": "Hi {{ profile.first_name }}",
-    "html": '<a data-link="details" href="https://example.com/{{ profile.first_name }}?o={{ run.properties.order }}">.</a>',
+    "html": '<a data-link="details" href="https://e.com/{{ profile.first_name }}?o={{ run.properties.order }}">x</a>',
 }
 TEXT = {"channel": "sms", "text": "Here: {{ 'https://example.com/s' | link: 'shop' }}"}
 
 
-def put(api: Api, content: dict[str, object] = MAIL, key: str = "news") -> dict[str, object]:
-    saved: dict[str, object] = api.ok("PUT", f"/v1/messages/{key}", {"name": "News", "content": content})
+def put(api: Api, content: Mapping[str, object] = MAIL, key: str = "news") -> dict[str, object]:
+    saved: dict[str, object] = api.ok("PUT", f"/v1/messages/{key}", {"name": "News", "content": dict(content)})
     return saved
 
 
@@ -88,8 +91,8 @@ def test_a_preview_for_a_profile(api: Api) -> None:
     ada = api.world.person("ada", attributes={"first_name": "Ada & co"})
     shown = api.ok("POST", "/v1/messages/news/preview", {"profile_id": str(ada), "properties": {"order": 7}})
     assert shown["subject"] == "Hi Ada & co"
-    assert shown["links"] == [{"number": 1, "name": "details", "destination": "https://example.com/Ada%20&%20co?o=7"}]
-    assert "https://example.com/Ada%20&amp;%20co" in shown["html"]
+    assert shown["links"] == [{"number": 1, "name": "details", "destination": "https://e.com/Ada%20&%20co?o=7"}]
+    assert "https://e.com/Ada%20&amp;%20co" in shown["html"]
     assert shown["sms_parts"] is None
     assert api.world.rows(sent_messages) == []
 
@@ -126,3 +129,9 @@ def test_a_preview_is_for_exactly_one_person(api_on_sqlite: Api) -> None:
         404, "POST", "/v1/messages/news/preview", {"profile_id": "00000000-0000-0000-0000-000000000000"}
     )
     assert "no profile" in told["detail"]
+
+
+def test_callers_who_make_the_same_message_at_once_make_one(api: Api) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        saved = list(threads.map(lambda number: put(api, TEXT | {"text": f"Number {number}"}), range(8)))
+    assert {message["key"] for message in saved} == {"news"}

@@ -1,6 +1,7 @@
 """Profiles over HTTP."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from tests.api.conftest import Api, make_api
@@ -8,7 +9,7 @@ from tests.support.world import AWAIT_CLICK, MAIL
 from wend.storage import tables
 from wend.storage.database import Database
 
-ADA = {
+ADA: dict[str, Any] = {
     "external_id": "crm-1",
     "identities": {"email": "Ada@EXAMPLE.com", "phone": "+33 6 12 34 56 78"},
     "attributes": {"first_name": "Ada", "orders": [{"total": 9.5}]},
@@ -27,7 +28,7 @@ def test_a_profile_is_made_read_changed_and_deleted(api: Api) -> None:
 
     (changed,) = api.ok("POST", "/v1/profiles", {"external_id": "crm-1", "attributes": {"vip": True}})["items"]
     assert changed == {"id": made["id"], "created": False}
-    assert api.ok("GET", f"/v1/profiles/{made['id']}")["attributes"] == ADA["attributes"] | {"vip": True}
+    assert api.ok("GET", f"/v1/profiles/{made['id']}")["attributes"] == {**ADA["attributes"], "vip": True}
 
     assert api.ok("DELETE", f"/v1/profiles/{made['id']}") == {"id": made["id"], "open_runs": 0}
     assert api.problem(404, "GET", f"/v1/profiles/{made['id']}")["detail"] == f"There is no profile '{made['id']}'."

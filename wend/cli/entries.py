@@ -6,7 +6,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from wend.cli.output import clean, fields, instant, listing, say_value, state
+from wend.cli.output import clean, fields, instant, listing, moment, say_value, state
 from wend.cli.session import JOURNEYS, Limit, Session, asks_api
 
 Key = Annotated[str, typer.Argument(help="The journey's key.")]
@@ -58,7 +58,7 @@ def _row(entry: dict[str, Any]) -> tuple[Any, ...]:
         entry["occurrence"],
         entry["version"],
         state(entry["state"]),
-        instant(entry["due_at"]),
+        moment(entry["due_at"]),
         entry["members"],
         entry["entered"],
         say_excluded(entry["excluded"]),

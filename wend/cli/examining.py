@@ -285,7 +285,7 @@ async def _missing_attributes(target: str) -> list[str]:
 def _api(machine: Machine) -> list[Finding]:
     told = machine.environment.get("WEND_API_URL")
     url = (told or (machine.running.api if machine.running else None) or DEFAULT_URL).rstrip("/")
-    ask = partial(httpx2.get, timeout=ANSWERS_WITHIN, trust_env=bool(told))
+    ask = partial(httpx2.get, timeout=ANSWERS_WITHIN, trust_env=bool(told), verify=url.startswith("https:"))
     try:
         asked_at = datetime.now(UTC)
         ready = ask(f"{url}/readyz")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from wend.cli.entries import say_excluded
 from wend.cli.inputs import DocumentFile, Yes, confirm, name_of, take_key
-from wend.cli.output import fields, instant, listing, problem_list, read_problems, say_value, state, table
+from wend.cli.output import fields, instant, listing, moment, problem_list, read_problems, say_value, state, table
 from wend.cli.profiles import draw_profiles
 from wend.cli.session import JOURNEYS, Limit, Session, asks_api
 
@@ -156,7 +156,7 @@ def versions(session: Session, key: Key, limit: Limit = 100) -> None:
 
     def row(each: dict[str, Any]) -> tuple[Any, ...]:
         sent = ", ".join(f"{message} (version {number})" for message, number in each["messages"].items())
-        return (each["version"], instant(each["published_at"]), sent, each["content_hash"][:12])
+        return (each["version"], moment(each["published_at"]), sent, each["content_hash"][:12])
 
     nothing = f"Journey {key} is not published: wend publish {key}"
     session.output.show(found, listing(["version#", "published", "sends", "content"], row, nothing))
@@ -244,8 +244,8 @@ def _row(journey: dict[str, Any]) -> tuple[Any, ...]:
         journey["name"],
         state(journey["state"]),
         journey["version"] or None,
-        instant(journey["first_published_at"]),
-        instant(journey["updated_at"]),
+        moment(journey["first_published_at"]),
+        moment(journey["updated_at"]),
     )
 
 

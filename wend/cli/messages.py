@@ -20,7 +20,7 @@ from wend.cli.inputs import (
     read_properties,
     take_key,
 )
-from wend.cli.output import clean, fields, instant, listing, problem_list, read_problems, state, table
+from wend.cli.output import clean, fields, listing, moment, problem_list, read_problems, state, table
 from wend.cli.session import PEOPLE_AND_CONTENT, Limit, Session, asks_api
 
 messages = typer.Typer(help="Messages: e-mails and text messages as templates.", no_args_is_help=True)
@@ -119,7 +119,7 @@ def versions(session: Session, key: Key, limit: Limit = 100) -> None:
     found, _ = session.api.listing("messages", key, "versions", limit=limit)
 
     def row(each: dict[str, Any]) -> tuple[Any, ...]:
-        return (each["version"], instant(each["created_at"]), each["links"])
+        return (each["version"], moment(each["created_at"]), each["links"])
 
     nothing = f"Message {key} has no ready version yet: wend messages ready {key}"
     session.output.show(found, listing(["version#", "ready since", "links"], row, nothing))
@@ -132,7 +132,7 @@ def _row(message: dict[str, Any]) -> tuple[Any, ...]:
         message["channel"],
         state(message["state"]),
         message["version"] or None,
-        instant(message["updated_at"]),
+        moment(message["updated_at"]),
     )
 
 

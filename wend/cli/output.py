@@ -125,6 +125,12 @@ def instant(text: str | None) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
 
 
+def moment(text: str | None) -> str:
+    """Return an instant as it stands in a table: in this machine's zone, which is not repeated line by line."""
+    said = instant(text)
+    return said if text is None or said.startswith("the ") else said[:19]
+
+
 def say_length(length: timedelta) -> str:
     """Return a length in at most two units: ``1 d 4 h``, ``2 min 5 s``, ``0.25 s``."""
     if length < timedelta(seconds=1):
@@ -141,13 +147,13 @@ def state(name: str | None) -> Text:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> Table:
-    """Return a table; columns whose name ends in ``#`` hold numbers, and lose the sign."""
+    """Return a table; its first column is kept whole, and those whose name ends in ``#`` hold numbers."""
     drawn = Table(
         title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0)
     )
-    for name in columns:
+    for place, name in enumerate(columns):
         justify: Literal["left", "right"] = "right" if name.endswith("#") else "left"
-        drawn.add_column(name.removesuffix("#"), justify=justify, overflow="fold")
+        drawn.add_column(name.removesuffix("#"), justify=justify, overflow="fold", no_wrap=place == 0)
     for row in rows:
         drawn.add_row(*(cell if isinstance(cell, Text) else Text(say_value(cell)) for cell in row))
     return drawn

@@ -219,7 +219,8 @@ def _streamed(file: IO[bytes], progress: Progress) -> Iterator[bytes]:
     while chunk := file.read(CHUNK):
         yield chunk
         progress.advance(task, len(chunk))
-    progress.update(task, description="Writing", total=None)
+    progress.update(task, visible=False)
+    progress.add_task("Writing", total=None, completed=int(progress.tasks[0].completed))
 
 
 def _size(file: IO[bytes]) -> int | None:

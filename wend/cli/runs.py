@@ -7,7 +7,7 @@ from rich.console import Group
 from rich.text import Text
 
 from wend.cli.inputs import Email, ExternalId, ProfileId, Properties, chosen_identity, named, read_properties
-from wend.cli.output import clean, instant, listing, state
+from wend.cli.output import clean, listing, moment, state
 from wend.cli.session import RUNS, Limit, Session, asks_api
 from wend.cli.telling import draw_run
 
@@ -65,7 +65,7 @@ def runs(
     """
     asked = {"journey": key, "state": state, "step": step, "profile_id": profile, "entry_id": entry}
     found, more = session.api.listing("runs", limit=limit, **asked)
-    columns = ["run", "journey", "version#", "profile", "state", "step", "until", "why it ended"]
+    columns = ["run", "journey", "version#", "state", "step", "until", "why it ended", "profile"]
     session.output.show(found, listing(columns, _row, "No run."))
     if more:
         session.output.note("There are more: --limit")
@@ -86,9 +86,9 @@ def _row(run: dict[str, Any]) -> tuple[Any, ...]:
         run["id"],
         run["journey"],
         run["version"],
-        run["profile_id"],
         state(run["state"]),
         run["step"],
-        instant(run["parked_until"]),
+        moment(run["parked_until"]),
         clean(run["error"] or reason or "") or None,
+        run["profile_id"],
     )

@@ -8,7 +8,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from wend.cli.inputs import DocumentFile, Yes, confirm, name_of, read_file, take_key
-from wend.cli.output import Output, fields, instant, listing, say_value
+from wend.cli.output import Output, fields, instant, listing, moment, say_value
 from wend.cli.profiles import draw_profiles
 from wend.cli.session import PEOPLE_AND_CONTENT, Limit, Session, asks_api
 
@@ -149,7 +149,7 @@ def _warn_of_unknown(output: Output, unknown: dict[str, list[str]]) -> None:
 
 
 def _row(segment: dict[str, Any]) -> tuple[Any, ...]:
-    return (segment["key"], segment["name"], segment["kind"], instant(segment["updated_at"]))
+    return (segment["key"], segment["name"], segment["kind"], moment(segment["updated_at"]))
 
 
 def _draw(segment: dict[str, Any]) -> RenderableType:

@@ -93,7 +93,6 @@ def _timeline(run: Mapping[str, Any]) -> Table:
     drawn.add_column("time", no_wrap=True)
     drawn.add_column("from → to", overflow="fold")
     drawn.add_column("why", overflow="fold")
-    # A move comes after the message or click that led to it, also where both have the same instant.
     lines = sorted([*_message_lines(run), *_click_lines(run), *_move_lines(run)], key=lambda line: line[:2])
     for at, _, where, said in lines:
         drawn.add_row(Text(instant(at.isoformat())), where, said)
@@ -102,13 +101,13 @@ def _timeline(run: Mapping[str, Any]) -> Table:
     return drawn
 
 
-_Line = tuple[datetime, int, Text, Text]
+_Line = tuple[datetime, float, Text, Text]
+"""When; its place among what has the same instant, in numbers of moves; where; what."""
 
 
 def _move_lines(run: Mapping[str, Any]) -> Iterator[_Line]:
     for move in run["moves"]:
         way = Text(f"{clean(move['from_step'] or '·')} → ").append(clean(move["to_step"]), "bold")
-        # Numbers begin at 1, so that every move sorts behind what is no move.
         yield _at(move["at"]), move["number"], way, Text(say_why(move["why_kind"], move["why"]))
 
 
@@ -123,18 +122,31 @@ def _message_lines(run: Mapping[str, Any]) -> Iterator[_Line]:
         ]
         if told := ", ".join(detail for detail in details if detail):
             said.append(f" ({told})")
-        yield _at(sent["settled_at"] or sent["claimed_at"]), -1, Text(f"  {clean(sent['step'])}", "dim"), said
+        yield (
+            _at(sent["settled_at"] or sent["claimed_at"]),
+            _arrival(run, sent["step"]) + 0.5,
+            Text(f"  {clean(sent['step'])}", "dim"),
+            said,
+        )
 
 
 def _click_lines(run: Mapping[str, Any]) -> Iterator[_Line]:
     steps = {sent["id"]: sent["step"] for sent in run["messages"]}
+    clicked = {move["why"]["event_id"]: move["number"] for move in run["moves"] if move["why_kind"] == "clicked"}
     for click in run["clicks"]:
         said = Text(f"click on {_link(click)}", "cyan")
         if not click["counted"]:
             said.append(f", not counted: {_plain(click['note'] or 'no reason given')}", "dim")
         elif click["late_by"] is not None:
             said.append(f", late by {say_late(click['late_by'])}: it changed nothing", "yellow")
-        yield _at(click["at"]), 0, Text(f"  {clean(steps.get(click['message_id'], ''))}", "dim"), said
+        step = steps.get(click["message_id"], "")
+        place = clicked.get(click["id"], _arrival(run, step) + 1.5) - 0.25
+        yield _at(click["at"]), place, Text(f"  {clean(step)}", "dim"), said
+
+
+def _arrival(run: Mapping[str, Any], step: str) -> int:
+    """Return the number of the run's first move to the step."""
+    return next((int(move["number"]) for move in run["moves"] if move["to_step"] == step), 0)
 
 
 def _link(where: Mapping[str, Any]) -> str:

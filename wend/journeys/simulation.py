@@ -97,10 +97,10 @@ class Simulation:
         self._happenings: dict[UUID, list[Happening]] = {}
         self._runs_of: dict[UUID, list[SimulatedRun]] = {}
         self._holders: dict[tuple[str, str, str], UUID] = {}
-        self._heap: list[tuple[datetime, int, int, Callable[[], None]]] = []
+        self._heap: list[tuple[datetime, int, int, Callable[[], object]]] = []
         self._order = count()
 
-    def at(self, instant: datetime, what: Callable[[], None]) -> None:
+    def at(self, instant: datetime, what: Callable[[], object]) -> None:
         """Plan something from outside for an instant; what is past happens at once when the clock runs."""
         heapq.heappush(self._heap, (max(instant, self.now), 0, next(self._order), what))
 
@@ -211,7 +211,7 @@ class Simulation:
                 outcome = withheld.outcome
             case ruled:
                 raise AssertionError(f"a live journey does not send: {ruled}")
-        run.state = run.state.with_sent(outcome, self.now)
+        run.state = run.state.with_sent(outcome, run.decided_at or self.now)
 
     def _send_once(
         self, run: SimulatedRun, step: SendEmail | SendSms, plan: Send, profile: ProfileView, address: str

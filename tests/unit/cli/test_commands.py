@@ -31,9 +31,7 @@ def test_without_an_api_a_command_says_how_to_start_one() -> None:
 
 
 @pytest.mark.parametrize(("answer", "goes_on"), [("y\n", True), ("n\n", False), ("\n", False)])
-def test_a_terminal_is_asked_before_something_ends(
-    monkeypatch: pytest.MonkeyPatch, answer: str, goes_on: bool
-) -> None:
+def test_a_terminal_is_asked_before_something_ends(monkeypatch: pytest.MonkeyPatch, answer: str, goes_on: bool) -> None:
     terminal = io.StringIO(answer)
     monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdin", terminal)
