@@ -13,7 +13,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from wend import outbox
+from wend import idempotency, outbox
 from wend.entries.timetable import Timetable
 from wend.errors import WendError
 from wend.launching import launch
@@ -37,6 +37,9 @@ SWEEP_EVERY = timedelta(seconds=10)
 """How often it looks for runs that somebody claimed and did not start."""
 
 KEEP_DELIVERED = timedelta(days=1)
+
+KEEP_ANSWERS = timedelta(days=7)
+"""How long a caller's idempotency key is good for."""
 
 CLOCKS_APART = timedelta(milliseconds=500)
 """How far ahead of ours Temporal's clock may be."""
@@ -232,6 +235,7 @@ class Relay:
     def _tidy(self, now: datetime) -> None:
         with self._database.write() as connection:
             outbox.prune(connection, now - KEEP_DELIVERED)
+            idempotency.forget(connection, now - KEEP_ANSWERS)
             for journey in finish_emptied(connection, now):
                 log.info("journey finished", journey=journey)
 

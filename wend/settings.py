@@ -49,7 +49,6 @@ class Settings(BaseSettings):
     token_keys: SecretStr | None = None
     task_queue: str = Field(default="wend", min_length=1)
     channels: ChannelSettings = ChannelSettings()
-    metrics_port: int | None = Field(default=None, ge=0, le=65535)
     log_format: str = Field(default="console", pattern="^(json|console)$")
     default_region: str | None = Field(default=None, pattern="^[A-Z]{2}$")
 

@@ -17,14 +17,11 @@ from wend.journeys.definition import JourneyDefinition
 from wend.messages.checks import check_message
 from wend.messages.links import declared_links
 from wend.messages.store import parse_content
+from wend.profiles.files import read_profiles
 from wend.segments.rules import parse_rule, segments_in
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    path
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
-    if path.name != "LICENSE.md"
-)
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 ADRS = sorted((ROOT / "docs/adr").glob("*.md"))
 
 
@@ -120,27 +117,26 @@ def test_there_are_journeys_to_be_checked() -> None:
 
 
 COMMANDS = docs_cli.commands()
+MAKEFILE = (ROOT / "Makefile").read_text()
 
 
-def shell_lines() -> Iterator[tuple[str, str]]:
-    """Yield the commands in shell blocks, each with its place; what continues in the next line is one command."""
-    for block in BLOCKS:
-        if block.kind == "sh":
-            for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():
-                yield str(block), line
-
-
-def wend_calls(text: str) -> Iterator[list[str]]:
-    """Yield the words of each call of ``wend`` in a line of shell, or in code within a sentence."""
-    for call in re.findall(r"(?:^|[;&|]|\bdo|^make up\b)\s*(?:\.venv/bin/)?wend ([^;&|]*)", text):
+def wend_calls(line: str) -> Iterator[list[str]]:
+    """Yield the words of each call of ``wend`` in a line of shell."""
+    for call in re.findall(r"(?:^|[;&|]|\bdo)\s*(?:\.venv/bin/)?wend ([^;&|#]*)", line):
         yield call.split()
 
 
-def inline_code() -> Iterator[tuple[str, str]]:
-    for page in PAGES:
-        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
-        for code in re.findall(r"`([^`\n]+)`", text):
-            yield name_of(page), code
+def inline_code(page: Path) -> list[str]:
+    """Return the pieces of code in a page's sentences and tables."""
+    return re.findall(r"`([^`\n]+)`", without_blocks(page))
+
+
+def without_blocks(page: Path) -> str:
+    return re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+
+
+def is_made(target: str) -> bool:
+    return re.search(rf"^{target}:", MAKEFILE, re.M) is not None
 
 
 def check_call(words: list[str]) -> None:
@@ -157,32 +153,30 @@ def check_call(words: list[str]) -> None:
             assert word.partition("=")[0] in known | {"--help"}, f"{name} has no option {word}"
 
 
-@pytest.mark.parametrize(("place", "line"), shell_lines())
-def test_commands_in_blocks_exist(place: str, line: str) -> None:
-    for words in wend_calls(line):
-        check_call(words)
-    for target in re.findall(r"(?:^|\s)make ([a-z]+)", line):
-        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), f"{place}: make {target}"
-    for module in re.findall(r"python -m ([\w.]+)", line):
-        assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), f"{place}: python -m {module}"
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.kind == "sh"], ids=str)
+def test_commands_in_blocks_exist(block: Block) -> None:
+    for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():  # what goes on in the next line is one command
+        for words in wend_calls(line):
+            check_call(words)
+        assert all(map(is_made, re.findall(r"(?:^|\s)make ([a-z]+)", line))), line
+        for module in re.findall(r"python -m ([\w.]+)", line):
+            assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), line
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_code_in_sentences_exists(page: Path) -> None:
-    for where, code in inline_code():
-        if where != name_of(page):
-            continue
-        if code.startswith("wend ") and not code.startswith("wend …"):
-            check_call(code.split()[1:])
-        if code.startswith("make ") and re.fullmatch(r"[a-z]+", target := code.split()[1]):
-            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), code
+    for code in inline_code(page):
+        for words in wend_calls(code):
+            check_call(words)
+        if code.startswith("make ") and (target := code.split()[1]).isalpha():
+            assert is_made(target), code
         if re.fullmatch(r"(?:wend|api|workflows|activities|tests|tools|bench|docs|examples)/[\w./-]*", code):
             assert (ROOT / code).exists(), f"there is no {code}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    text = without_blocks(page)
     for target in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href)="([^"]+)"', text):
         if re.match(r"https?:", target):
             continue
@@ -195,16 +189,24 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def headings(page: Path) -> set[str]:
     """Return the anchors of a page's headings."""
-    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
-    titles = re.findall(r"^#+ (.+)$", text, re.M)
+    titles = re.findall(r"^#+ (.+)$", without_blocks(page), re.M)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_index_names_every_document() -> None:
+    index = (ROOT / "docs/README.md").read_text()
+    missing = [name_of(page) for page in PAGES if page.is_relative_to(ROOT / "docs") and f"{page.name})" not in index]
+    assert missing == ["docs/README.md"]
+    for path in ADRS:
+        title = path.read_text().partition("\n")[0].removeprefix("# ")
+        assert f"[{title}](adr/{path.name})" in index
 
 
 def test_settings_named_in_pages_exist() -> None:
     known = {name for name, _, _ in docs_settings.settings()} | {"WEND_API_URL", "WEND_TEST_POSTGRES_BIN"}
-    for where, code in inline_code():
-        for name in re.findall(r"\bWEND_[A-Z_]+\b", code):
-            assert name in known or any(each.startswith(name) for each in known), f"{where}: {name}"
+    for page in PAGES:
+        for name in re.findall(r"\bWEND_[A-Z_]+\b", page.read_text()):
+            assert any(each.startswith(name) for each in known), f"{name_of(page)}: {name}"
 
 
 def test_addresses_named_in_pages_exist() -> None:
@@ -213,7 +215,7 @@ def test_addresses_named_in_pages_exist() -> None:
 
     app = create_app(ApiParts(None, None, lambda: None, ""))  # type: ignore[arg-type,return-value]  # describes only
     paths = set(app.openapi()["paths"]) | {"/docs", "/openapi.json"}
-    for where, code in inline_code():
+    for where, code in [(name_of(page), code) for page in PAGES for code in inline_code(page)]:
         for path in re.findall(r"^(?:GET |POST |PUT |DELETE )?(/(?:v1|c|healthz|readyz|docs|openapi)[/\w.{}]*)$", code):
             assert path in paths | {"/v1", "/c/"}, f"{where}: {path}"
 
@@ -288,6 +290,10 @@ class Directory:
         return (parse_rule(each["rule"]) for each in self._segments.values() if "rule" in each)
 
 
+def refuse(line: int, problem: str) -> None:
+    raise AssertionError(f"line {line}: {problem}")
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
 def test_an_example_can_be_published(path: Path) -> None:
     definition: JourneyDefinition = read_definition(path.read_bytes())
@@ -296,6 +302,9 @@ def test_an_example_can_be_published(path: Path) -> None:
     assert all(beside.has_segment(key) for rule in beside.rules() for key in segments_in(rule))
     for file in path.parent.glob("*.message.yaml"):
         is_message(file.read_text())
+    for file in path.parent.glob("*.ndjson"):
+        people = [*read_profiles([file.read_bytes()], "ndjson", refuse)]
+        assert len(people) == len(file.read_text().splitlines())
 
 
 def test_there_are_examples() -> None:

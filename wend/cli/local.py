@@ -34,7 +34,6 @@ def local_settings(state: StateDirectory, port: int, smtp_port: int, sink_url: s
             smtp=SmtpSettings(port=smtp_port),
             http_sms=HttpSmsSettings(url=f"{sink_url}/sms"),
         ),
-        metrics_port=None,
         log_format="console",
         default_region=None,
     )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from wend.cli.people import invent
 from wend.cli.plan import Plan
@@ -176,9 +176,9 @@ class _Show:
 
 
 @contextmanager
-def _progress(live: bool, members: int, said: str) -> "Iterator[_Show]":
+def _progress(live: bool, members: int, said: str) -> Iterator[_Show]:
     """Yield what shows the figures; nothing is shown unless ``live``."""
-    columns = (TextColumn("{task.description:>10}"), BarColumn(50), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description:>10}"), BarColumn(50), MofNCompleteColumn())
     with Progress(*columns, console=out, disable=not live) as progress:
         if live:
             progress.console.print(said)

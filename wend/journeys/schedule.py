@@ -168,7 +168,7 @@ class Entry(Model):
     namespace: Namespace | None = None
     frequency: Literal["once", "once_and_joiners", "repeating"] = "once"
     schedule: Schedule = Schedule()
-    rate: Rate = 5000
+    rate: Rate = Field(default=5000, json_schema_extra={"default": "5000/s"})
 
     @model_validator(mode="after")
     def _repeats_where_it_says_so(self) -> Self:

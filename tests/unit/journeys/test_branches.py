@@ -158,7 +158,8 @@ def test_the_segments_and_events_of_a_condition_are_found_however_deep() -> None
   - id: choice
     type: if
     cases:
-      - when: {all: [{segment: a}, {any: [{not: {segment: b}}, {event: e, within: P1D}]}, {not: {event: f, within: P1D}}]}
+      - when: {all: [{segment: a}, {any: [{not: {segment: b}}, {event: e, within: P1D}]},
+                     {not: {event: f, within: P1D}}]}
         next: exit
 """)
     step = version.steps["choice"]

@@ -28,7 +28,7 @@ def test_the_reference_journey_is_what_it_says() -> None:
     assert isinstance(interested, WaitForClick)
     assert (interested.within, interested.link) == (timedelta(days=1), "product-details")
     assert isinstance(launch_day, WaitUntil)
-    assert launch_day.at == datetime(2026, 12, 10, 9)  # noqa: DTZ001: wall time, until the journey's zone is known
+    assert launch_day.at == datetime(2026, 12, 10, 9)  # noqa: DTZ001
 
 
 def test_every_step_type_is_in_the_document_that_has_one_of_each() -> None:
@@ -132,7 +132,9 @@ def problems(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("step", "wrong"),
     [
-        ("{id: r, type: send_emial}", [f"steps.r: there is no type 'send_emial'; did you mean 'send_email'? (types: {TYPES})"]),
+        ("{id: r, type: send_emial}", [
+            f"steps.r: there is no type 'send_emial'; did you mean 'send_email'? (types: {TYPES})"
+        ]),
         ("{id: r, message: m}", ["steps.r: has no 'type'"]),
         ("{type: exit}", ["steps.0.id: is required"]),
         ("{id: r, type: 5}", [f"steps.r: there is no type '5' (types: {TYPES})"]),
@@ -243,7 +245,9 @@ NO_WALL = "write 2026-12-01T09:00 (wall time) or 2026-12-01T09:00Z"
         ]),
         ("{segment: a, frequency: repeating}", [": a repeating entry needs schedule.every"]),
         ("{segment: a, schedule: {every: day}}", [": schedule.every goes with frequency: repeating, not with once"]),
-        ("{segment: a, rate: 5}", [".rate: 5 is no rate; write 500/s: so many profiles per second, from 1/s to 999999/s"]),
+        ("{segment: a, rate: 5}", [
+            ".rate: 5 is no rate; write 500/s: so many profiles per second, from 1/s to 999999/s"
+        ]),
         ("{segment: a, rate: 0/s}", [
             ".rate: '0/s' is no rate; write 500/s: so many profiles per second, from 1/s to 999999/s"
         ]),
@@ -272,7 +276,9 @@ NO_WALL = "write 2026-12-01T09:00 (wall time) or 2026-12-01T09:00Z"
         ("{segment: a, schedule: {every: month, on: [mon]}}", [
             ".schedule: 'on' of a month takes day numbers such as [1, 15]"
         ]),
-        ("{segment: a, schedule: {every: day, on: [3]}}", [".schedule: 'on' of a day takes weekdays such as [mon, thu]"]),
+        ("{segment: a, schedule: {every: day, on: [3]}}", [
+            ".schedule: 'on' of a day takes weekdays such as [mon, thu]"
+        ]),
         ("{segment: a, schedule: {at: 09:00}}", [".schedule: 'on', 'at' and 'until' go with 'every'"]),
         ("{segment: a, schedule: {every: {hours: 6}, at: 09:00}}", [
             ".schedule: 'on' and 'at' go with day, week and month; elapsed hours count from the start"

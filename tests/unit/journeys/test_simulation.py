@@ -121,10 +121,37 @@ def test_a_profile_that_is_deleted_on_the_way_ends_its_run() -> None:
     simulation = Simulation(START)
     run = begin(simulation, "ada")
     simulation.at(START + HOUR, click(simulation, run))
-    simulation.at(START + DAY, lambda: simulation.profiles.pop(run.profile_id) and None)
+    simulation.at(START + DAY, lambda: simulation.delete(run.profile_id))
     simulation.run()
     assert run.finish == Finish("exited", "profile_deleted")
-    assert run.moves[-1].at == LAUNCH
+    assert run.moves[-1].at == START + DAY
+
+
+def test_stopping_a_journey_ends_its_runs_where_they_are_and_no_others() -> None:
+    simulation = Simulation(START)
+    run = begin(simulation, "ada")
+    other = begin(simulation, "bob", journey("  - {id: pause, type: wait, for: P1D}"))
+    simulation.at(START + HOUR, lambda: simulation.stop("product-launch"))
+    simulation.run()
+    assert run.finish == Finish("stopped", "stopped")
+    assert (path(run), run.moves[-1].at) == (["announce", "interested", "exit"], START + HOUR)
+    assert other.finish == Finish("completed")
+
+
+@pytest.mark.parametrize(
+    ("once_per", "outcomes"),
+    [("journey", ["accepted", "already_sent"]), ("entry", ["accepted", "accepted"])],
+)
+def test_an_address_that_two_people_share_gets_a_message_once_where_that_is_asked_for(
+    once_per: str, outcomes: list[str]
+) -> None:
+    version = journey(f"  - {{id: announce, type: send_email, message: news, once_per_address: {once_per}}}")
+    simulation = Simulation(START)
+    for name in ("ada", "bob"):
+        profile = an_id(f"profile/{name}")
+        simulation.profiles[profile] = ProfileView(profile, {}, {"email": "home@example.org"})
+        begin(simulation, name, version)
+    assert [run.state.sent[0].outcome for run in simulation.runs] == outcomes
 
 
 # -- the order of things -----------------------------------------------------------------------------------------------
@@ -258,11 +285,9 @@ def test_a_journey_with_every_step_type_is_simulated_to_its_end() -> None:
     buyer, idler = begin(simulation, "ada", version), begin(simulation, "bob", version)
     simulation.update(buyer.profile_id, {"plan": {"renewal": "2027-01-15"}})
     simulation.update(idler.profile_id, {"plan": {"name": "basic"}, "born": "2015-01-01", "x": 1})
-    simulation.at(
-        START + 3 * DAY, lambda: simulation.record(buyer.profile_id, "purchase", properties={"amount": 1}) and None
-    )
-    good = {"amount": 150, "item": "a"}
-    simulation.at(START + 4 * DAY, lambda: simulation.record(buyer.profile_id, "purchase", properties=good) and None)
+    small, good = {"amount": 1, "item": "a"}, {"amount": 150, "item": "a"}
+    simulation.at(START + 3 * DAY, lambda: simulation.record(buyer.profile_id, "purchase", properties=small))
+    simulation.at(START + 4 * DAY, lambda: simulation.record(buyer.profile_id, "purchase", properties=good))
     simulation.run()
     assert path(buyer) == ["announce", "pause", "clicked", "bought", "mark", "due", "text", "exit"]
     # Three days before midnight in Lord Howe, which is eleven hours ahead in January.

@@ -10,7 +10,7 @@ from wend.journeys.advance import advance
 from wend.journeys.facts import ProfileView
 from wend.journeys.results import Ended, Finish, MessageSettled, NothingSent, Send, SetAttributes, Updated
 from wend.journeys.simulation import SimulatedFacts, nobody
-from wend.journeys.state import RunState, Sent, SendOutcome, message_id
+from wend.journeys.state import RunState, SendOutcome, Sent, message_id
 
 
 def facts(profile: ProfileView | None = None) -> SimulatedFacts:
