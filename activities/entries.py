@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
 
 from activities.threads import Threads
@@ -66,6 +67,7 @@ class EntryActivities:
 
         Raises:
             RPCError: Temporal did not take some; they are claimed again by the next attempt.
+            ApplicationError: The worker stops: a fan-out may last for days, and nobody waits for it with Ctrl-C.
         """
         clock = _Clock()
         rate = await self._threads.run(self._desk.rate, start.entry_id)
@@ -84,6 +86,13 @@ class EntryActivities:
             else:  # somebody else has claimed the rest, or died with it
                 await asyncio.sleep(1)
             activity.heartbeat(done)
+            if activity.is_worker_shutdown():
+                await self._launch_all(await claiming, clock)
+                raise ApplicationError(
+                    "This worker stops; the next attempt goes on.",
+                    type="WorkerStops",
+                    category=ApplicationErrorCategory.BENIGN,
+                )
 
     def _claim(self, entry_id: UUID, clock: "_Clock", limit: int) -> "asyncio.Task[list[StartOrder]]":
         """Claim a batch while the one before is being started."""

@@ -1,6 +1,6 @@
 """The links in messages, as recipients and machines follow them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -28,8 +28,10 @@ def waiting(api: Api, name: str = "ada") -> tuple[UUID, UUID]:
     return run, message.message.message_id
 
 
-def follow(api: Api, message: UUID, number: int = DETAILS, method: str = "GET", **headers: str) -> None:
-    response = api.client.request(method, f"/c/{KEYS.sign(message, number)}", headers=PERSON | headers)
+def follow(
+    api: Api, message: UUID, number: int = DETAILS, method: str = "GET", headers: Mapping[str, str] | None = None
+) -> None:
+    response = api.client.request(method, f"/c/{KEYS.sign(message, number)}", headers={**PERSON, **(headers or {})})
     assert response.status_code == 302
     assert response.headers["location"] == {DETAILS: "https://example.com/a", OTHER: "https://e.com/"}[number]
     assert response.headers["cache-control"] == "no-store"
@@ -75,7 +77,7 @@ class TestClicks:
         self, api: Api, method: str, headers: dict[str, str], note: str
     ) -> None:
         run, message = waiting(api)
-        follow(api, message, method=method, **headers)
+        follow(api, message, method=method, headers=headers)
         assert clicks(api, run) == [(False, note, None)]
         assert api.world.waiting("wake_run") == []
         assert api.ok("GET", "/v1/journeys/trip/figures")["clicks"] == {note: 1}

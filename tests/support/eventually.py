@@ -5,9 +5,19 @@ import inspect
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from time import monotonic
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
+
+
+@overload
+async def assert_eventually(
+    check: Callable[[], Awaitable[T]], *, timeout: timedelta = ..., interval: timedelta = ...
+) -> T: ...
+
+
+@overload
+async def assert_eventually(check: Callable[[], T], *, timeout: timedelta = ..., interval: timedelta = ...) -> T: ...
 
 
 async def assert_eventually(

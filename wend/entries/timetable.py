@@ -71,7 +71,8 @@ class Timetable:
     def due(self, journey: str, fired_at: datetime) -> Occurrence | None:
         """Return the occurrence that a firing is for; ``None`` if nothing is due.
 
-        That of this very instant; else, for a firing by hand or a late one, the latest that was due and has no entry.
+        That of this very instant; else, for a firing by hand, the latest that was due, if nobody took it in. Earlier
+        ones are not gone back to, else a second firing by hand would take the same people in again.
         """
         with self._database.read() as connection:
             found = self._entry(connection, journey)
@@ -84,9 +85,8 @@ class Timetable:
             for occurrence in _until(occurrences(entry.schedule, version.zone, published_at, since=since), fired_at):
                 if occurrence.at == fired_at:
                     return occurrence
-                if occurrence.key not in done:
-                    latest = occurrence
-            return latest
+                latest = occurrence
+            return latest if latest and latest.key not in done else None
 
     def _done(self, connection: Connection, journey: str) -> set[str]:
         by_segment = (entries.c.journey_key == journey, entries.c.kind == "segment")

@@ -203,6 +203,8 @@ def test_a_date_that_has_passed_is_gone_on_from_at_once_down_the_ordinary_path()
         pytest.param({"renewal": "2026-12-10 09:00"}, id="a space in it"),
         pytest.param({"renewal": " 2026-12-10"}, id="a space before it"),
         pytest.param({"renewal": "2026-12-10T25:00"}, id="an hour that no clock shows"),
+        pytest.param({"renewal": "0001-01-01T00:00+05:00"}, id="an instant before the calendar"),
+        pytest.param({"renewal": "9999-12-31T23:59-05:00"}, id="an instant after the calendar"),
     ],
 )
 def test_a_date_that_is_absent_or_no_date_takes_its_own_path_and_is_never_now(attributes: dict[str, Any]) -> None:
