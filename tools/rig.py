@@ -37,11 +37,11 @@ LINK = "product-details"
 class Rig:
     """A whole installation in one process, with channels that keep what they send."""
 
-    def __init__(self, database: Database, client: Client) -> None:
+    def __init__(self, database: Database, client: Client, task_queue: str = "wend") -> None:
         self.database = database
         self.client = client
         self.email = MemoryEmailChannel()
-        self.core = Core.build(database, client, ThreadPoolExecutor(16), "wend")
+        self.core = Core.build(database, client, ThreadPoolExecutor(16), task_queue)
         self.relay = build_relay(self.core)
         self.events = EventLog(database, lambda: datetime.now(UTC))
 
