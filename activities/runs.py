@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.threads import Threads
 from wend import wire
@@ -90,6 +90,7 @@ class RunActivities:
             raise ApplicationError(
                 f"The message was not accepted ({settled.reason}); it is tried again.",
                 type="NotAccepted",
+                category=ApplicationErrorCategory.BENIGN,  # told in the UI and the ledger; no stack trace in the log
                 next_retry_delay=settled.after,
             )
         return instruct(settled)

@@ -20,8 +20,8 @@ Kind = Literal["start_run", "wake_run", "wake_ended_runs", "ensure_schedule", "r
 LEASE = timedelta(seconds=15)
 """How long one delivery may take; afterwards the row is anybody's again."""
 
-SLOWEST = timedelta(minutes=1)
-"""The longest pause between two attempts."""
+SLOWEST = timedelta(seconds=30)
+"""The longest pause between two attempts: a click reaches its run within a minute of Temporal's return."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,10 +92,10 @@ class Relay:
             delivered = 0
             try:
                 if swept_at is None or self._clock() - swept_at >= SWEEP_EVERY:
-                    await self.sweep()
                     swept_at = self._clock()
+                    await self.sweep()
                 delivered = await self.deliver()
-            except (RPCError, WendError) as error:
+            except WendError as error:
                 log.warning("relay waits", error=str(error))
                 await asyncio.sleep(1)
             if delivered == 0:
@@ -108,13 +108,7 @@ class Relay:
             Unavailable: The database does not answer.
         """
         parcels = await self._in_thread(self._take)
-        gate = asyncio.Semaphore(IN_FLIGHT)
-
-        async def one(parcel: Parcel) -> Exception | None:
-            async with gate:
-                return await self._try(parcel)
-
-        results = await asyncio.gather(*map(one, parcels))
+        results = await self._try_all(parcels)
         if parcels:
             await self._in_thread(lambda: self._mark(list(zip(parcels, results, strict=True))))
         return len(parcels)
@@ -127,9 +121,18 @@ class Relay:
     async def sweep(self) -> None:
         """Start runs that somebody claimed and died with, finish closed journeys that are empty, forget deliveries."""
         now = self._clock()
-        for run_id in await self._in_thread(lambda: self._starter.stranded(now)):
-            await self._start(run_id)
+        stranded = await self._in_thread(lambda: self._starter.stranded(now))
+        await self._try_all([Parcel(0, "start_run", str(run_id), {}, 1) for run_id in stranded])
         await self._in_thread(lambda: self._tidy(now))
+
+    async def _try_all(self, parcels: Sequence[Parcel]) -> list[Exception | None]:
+        gate = asyncio.Semaphore(IN_FLIGHT)
+
+        async def one(parcel: Parcel) -> Exception | None:
+            async with gate:
+                return await self._try(parcel)
+
+        return await asyncio.gather(*map(one, parcels))
 
     async def _try(self, parcel: Parcel) -> Exception | None:
         try:
@@ -190,13 +193,7 @@ class Relay:
         """Wake the runs of a journey that were ended in the database, some at a time, so that clicks get their turn."""
         since, after = datetime.fromisoformat(parcel.payload["since"]), parcel.payload.get("after")
         ids = await self._in_thread(lambda: self._ended_since(parcel.subject, since, UUID(after) if after else None))
-        gate = asyncio.Semaphore(IN_FLIGHT)
-
-        async def one(run_id: UUID) -> Exception | None:
-            async with gate:
-                return await self._try(Parcel(0, "wake_run", str(run_id), {"reason": "ended"}, 1))
-
-        results = await asyncio.gather(*map(one, ids))
+        results = await self._try_all([Parcel(0, "wake_run", str(run_id), {"reason": "ended"}, 1) for run_id in ids])
         untold = [(str(run_id), {"reason": "ended"}) for run_id, error in zip(ids, results, strict=True) if error]
         await self._in_thread(lambda: self._put_rest(parcel, untold, ids[-1] if len(ids) == BATCH else None))
 
@@ -268,7 +265,7 @@ class Relay:
 
 
 async def run_until(relay: Relay, stopping: asyncio.Event) -> None:
-    """Run the relay until ``stopping`` is set; the batch under way is finished."""
+    """Run the relay until ``stopping`` is set; parcels under way are told again by the next one."""
     task = asyncio.create_task(relay.run())
     waiter: Awaitable[bool] = stopping.wait()
     await asyncio.wait({task, asyncio.ensure_future(waiter)}, return_when=asyncio.FIRST_COMPLETED)

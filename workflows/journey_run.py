@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from wend import wire
@@ -120,10 +120,12 @@ class JourneyRun:
                     retry_policy=policies.ADVANCE_RETRY,
                 )
                 return answer
-            except ActivityError as error:
-                if isinstance(error.cause, ApplicationError) and error.cause.type in policies.FINAL_ERRORS:
+            except FailureError as error:
+                # A local activity's failure comes as it is; only an ordinary one's is wrapped.
+                cause = error.cause if isinstance(error, ActivityError) else error
+                if is_cancelled_exception(error) or getattr(cause, "type", None) in policies.FINAL_ERRORS:
                     raise
-                self._show(f"cannot go on ({error.cause}); asks again")
+                self._show(f"cannot go on ({cause}); asks again")
                 await workflow.sleep(pause, summary="the database did not answer; asks again")
                 pause = min(pause * 2, policies.LONGEST_PAUSE)
 

@@ -61,9 +61,7 @@ def test_who_entered_and_was_erased_does_not_enter_again_when_loaded_anew(databa
     assert (again.members, again.entered, again.excluded) == (2, 0, 2)
     with database.read() as connection:
         reasons = connection.execute(
-            sa.select(exclusions.c.reason).where(
-                exclusions.c.entry_id == again.id, exclusions.c.profile_id == returned
-            )
+            sa.select(exclusions.c.reason).where(exclusions.c.entry_id == again.id, exclusions.c.profile_id == returned)
         ).scalars()
         assert list(reasons) == ["already_entered"]
 

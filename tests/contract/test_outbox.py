@@ -88,7 +88,7 @@ def test_a_row_that_failed_is_tried_later_and_later_and_for_ever(world: World) -
         now = due_after(world, parcel)
 
     assert pauses[:4] == [timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4)]
-    assert pauses[-1] == timedelta(minutes=1)
+    assert pauses[-1] == timedelta(seconds=30)
     (row,) = world.rows(tables.outbox)
     assert row.error == "Temporal is away"
 

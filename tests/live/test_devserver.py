@@ -17,7 +17,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 from tests.support.eventually import assert_eventually
-from wend.child import ChildFailed, parent_of, runs
+from wend.child import ChildFailed, runs
 from wend.devserver import RETENTION, DevServer, PortTaken, StateInUse
 
 JOURNEY = SearchAttributeKey.for_keyword("WendJourney")
@@ -151,6 +151,7 @@ async def test_the_server_of_a_killed_process_gives_way_to_the_next(
     tmp_path: Path, owner: subprocess.Popen[str]
 ) -> None:
     orphan = read_pid(owner)
+    command = json.loads((tmp_path / "state" / "temporal.pid").read_text())["command"]
     owner.kill()
     owner.wait()
 
@@ -158,7 +159,10 @@ async def test_the_server_of_a_killed_process_gives_way_to_the_next(
         assert server.pid != orphan
         await connect(server)
 
-    assert parent_of(orphan) is None
+    def gone() -> None:
+        assert not runs(orphan, command)
+
+    await assert_eventually(gone)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")

@@ -402,6 +402,27 @@ async def test_while_the_database_is_away_histories_grow_by_a_handful_and_nothin
     assert len(waits) - before[1] <= 8 * timers
 
 
+async def test_an_advance_that_hangs_is_given_up_and_asked_for_again(
+    trip: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had committed before it hung: the next one gets the stored answer."""
+    monkeypatch.setattr(workflows.policies, "ADVANCE_TIMEOUT", timedelta(seconds=0.5))
+    monkeypatch.setattr(workflows.policies, "FIRST_PAUSE", timedelta(seconds=0.1))
+    held = Held()
+    trip.world.journey(BOUGHT | {"within": "PT0.5S"}, TEXT)
+    with held.installed(monkeypatch):
+        async with trip.working(runner=UnsandboxedWorkflowRunner()):
+            run_id = await trip.start(trip.world.person("ada"))
+            await parked(trip, run_id)
+            held.holding = True
+            path = await trip.ended(run_id)
+            held.go.set()
+
+    assert [move.why_kind for move in path.moves] == ["entered", "timed_out", "message_settled"]
+    assert held.asked == [1, 2, 2]
+    assert len(trip.sms.begun) == 1
+
+
 def test_ten_minutes_without_a_database_cost_a_run_less_than_a_dozen_timers() -> None:
     pause, passed, timers = workflows.policies.FIRST_PAUSE, timedelta(0), 0
     while passed < timedelta(minutes=10):

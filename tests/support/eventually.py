@@ -23,7 +23,7 @@ async def assert_eventually(check: Callable[[], T], *, timeout: timedelta = ...,
 async def assert_eventually(
     check: Callable[[], T | Awaitable[T]],
     *,
-    timeout: timedelta = timedelta(seconds=10),
+    timeout: timedelta = timedelta(seconds=30),
     interval: timedelta = timedelta(milliseconds=20),
 ) -> T:
     """Call ``check`` until it raises no AssertionError; returns its answer.

@@ -24,9 +24,11 @@ class Program:
         self.words = tuple(map(str, words))
         self._out = directory / f"{words[0]}-{len(list(directory.iterdir()))}.out"
         self._err = self._out.with_suffix(".err")
+        # The tests themselves may have been started by make, and wend words its advice by that.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "wend.cli", *self.words], cwd=ROOT, stdout=out, stderr=err
+                [sys.executable, "-m", "wend.cli", *self.words], cwd=ROOT, stdout=out, stderr=err, env=environment
             )
 
     @property

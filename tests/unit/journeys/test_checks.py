@@ -223,6 +223,13 @@ ALL_WELL = SEND + "  - {id: interested, type: wait_for_click, sent_by: announce,
             id="the way of a failed send passes the send",
         ),
         pytest.param(
+            "  - {id: p, type: wait, for: P1D}\n"
+            + SEND
+            + "  - {id: w, type: wait_for_click, sent_by: announce, within: P1D}",
+            [],
+            id="every path passes the send on its way",
+        ),
+        pytest.param(
             SEND
             + "  - {id: p, type: wait, for: P1D}\n"
             + "  - {id: w, type: wait_for_click, sent_by: announce, within: P1D, on_click: exit, on_timeout: p}",

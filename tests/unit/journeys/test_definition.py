@@ -64,6 +64,23 @@ def test_the_hash_does_not_depend_on_notation_order_or_defaults_left_out() -> No
     )
     assert short == long
     assert short.content_hash == long.content_hash
+    assert short.document() == {
+        "key": "a",
+        "name": "A",
+        "description": "",
+        "time_zone": "UTC",
+        "steps": [
+            {
+                "id": "s",
+                "type": "send_email",
+                "message": "m",
+                "to": "email",
+                "delivery": "at_most_once",
+                "retries": 3,
+            },
+            {"id": "w", "type": "wait", "for": "P1D"},
+        ],
+    }
     assert len(short.content_hash) == 64
 
 

@@ -225,6 +225,14 @@ def test_the_next_ones_are_given_from_an_instant_on_and_not_more_than_asked_for(
     assert next_occurrences(once, zone, PUBLISHED, since=at, limit=9) == []
 
 
+def test_an_occurrence_that_a_gap_moves_into_the_next_day_is_found_from_that_day_on() -> None:
+    """Nuuk's clocks go from 23:00 on Saturday to midnight."""
+    schedule = Schedule.model_validate({"start": {"at": "2027-03-01T23:30"}, "every": "week", "on": ["sat"]})
+    midnight = datetime(2027, 3, 28, 1, tzinfo=UTC)
+    (found,) = next_occurrences(schedule, ZoneInfo("America/Nuuk"), PUBLISHED, since=midnight, limit=1)
+    assert (found.key, found.at) == ("2027-03-27T23:30", midnight)
+
+
 @pytest.mark.parametrize("every", ["day", "week", "month", {"hours": 8784}])
 def test_a_schedule_without_an_end_ends_with_the_calendar(every: Any) -> None:
     schedule = Schedule.model_validate({"start": {"at": "9998-10-01T09:00"}, "every": every})

@@ -201,6 +201,19 @@ def test_one_event_that_is_stored_at_the_instant_of_arrival_does_not_end_two_wai
     assert path(run) == ["first", "second", "exit"]
 
 
+def test_events_of_one_stamp_are_all_counted() -> None:
+    version = journey("""
+  - {id: pause, type: wait, for: PT1H}
+  - {id: bought, type: wait_for_event, event: purchase, within: P1D, since: entry, on_event: bought, on_timeout: exit}
+""")
+    simulation = Simulation(START)
+    run = begin(simulation, "ada", version)
+    stamps = {simulation.record(run.profile_id, "purchase").at for _ in range(8)}
+    simulation.run()
+    assert len(stamps) == 1
+    assert path(run) == ["pause", *["bought"] * 9, "exit"]
+
+
 def test_one_persons_event_wakes_all_their_runs_and_nobody_elses() -> None:
     version = journey("  - {id: bought, type: wait_for_event, event: purchase, within: P1D}")
     simulation = Simulation(START)

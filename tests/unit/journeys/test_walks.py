@@ -167,3 +167,11 @@ def test_a_run_never_moves_back_in_time() -> None:
     assert [move.at for move in ride.moves] == [T, event.at, event.at, event.at]
     assert ride.park is not None
     assert ride.park.until == event.at + timedelta(hours=1)
+
+
+def test_a_move_is_never_before_the_arrival_that_it_follows() -> None:
+    version = journey("  - {id: mark, type: update_profile, set: {x: 1}}\n  - {id: pause, type: wait, for: PT1H}")
+    arrived = RunState().arrive("mark", T + timedelta(seconds=1)).with_effect()
+    answer = advance(version, arrived, SimulatedFacts(T, RUN, person(), {}, [], nobody))
+    assert [move.at for move in answer.moves] == [T + timedelta(seconds=1)]
+    assert answer.state.arrived_at == T + timedelta(seconds=1)
