@@ -82,6 +82,7 @@ def _schedule(journey: str, ahead: Ahead, task_queue: str) -> Schedule:
             task_queue=task_queue,
             typed_search_attributes=entry_attributes(journey),
             static_summary=f"{entry.segment} enters {version.definition.name}",
+            static_details=f"Its entries, and who was left out and why: `wend entries {journey}`",
         ),
         spec=ScheduleSpec(calendars=[_dated(occurrence.at) for occurrence in coming]),
         policy=SchedulePolicy(
@@ -89,7 +90,7 @@ def _schedule(journey: str, ahead: Ahead, task_queue: str) -> Schedule:
             overlap=ScheduleOverlapPolicy.ALLOW_ALL,
             catchup_window=CATCH_UP_ONCE if ahead.only else CATCH_UP,
         ),
-        state=ScheduleState(note=f"{version.definition.name}: {said} ({len(coming)} held as dates in UTC)"),
+        state=ScheduleState(note=f"{version.definition.name}, {said} ({len(coming)} held as dates in UTC)"),
     )
 
 

@@ -118,6 +118,7 @@ class JourneyRun:
                     result_type=wire.Instruction,
                     schedule_to_close_timeout=policies.ADVANCE_TIMEOUT,
                     retry_policy=policies.ADVANCE_RETRY,
+                    summary="asks where the run goes now",
                 )
                 return answer
             except FailureError as error:

@@ -5,21 +5,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from wend.journeys.conditions import segments_of
+from wend.journeys.conditions import events_of, segments_of
 from wend.journeys.definition import JourneyDefinition
 from wend.journeys.graph import Graph
 from wend.journeys.problems import Problem, did_you_mean
-from wend.journeys.state import EXIT
-from wend.journeys.steps import If, SendEmail, SendSms, WaitForClick, WaitUntil
+from wend.journeys.state import CLICK, EXIT
+from wend.journeys.steps import If, SendEmail, SendSms, WaitForClick, WaitForEvent, WaitUntil
 
 
 @dataclass(frozen=True, slots=True)
 class MessageInfo:
-    """What a journey needs to know of a message. ``version`` is its newest ready one, 0 if there is none."""
+    """What a journey needs to know of a message.
+
+    Attributes:
+        version: Its newest ready version, 0 if there is none: what the journey would send.
+        links: The names of that version's tracked links.
+        edited: There is a draft that differs from that version, and would not be sent.
+        unknown_property: What that version prints of the run's properties without a default, if it does: members of a
+            segment bring none.
+    """
 
     channel: str
     version: int
     links: tuple[str, ...] = ()
+    edited: bool = False
+    unknown_property: str | None = None
 
 
 class Catalog(Protocol):
@@ -56,6 +66,7 @@ def check(definition: JourneyDefinition, catalog: Catalog) -> list[Problem]:
         *_messages(definition, catalog),
         *_awaited_links(definition, catalog),
         *_conditions(definition, catalog),
+        *_events(definition),
     ]
 
 
@@ -151,6 +162,12 @@ def _messages(definition: JourneyDefinition, catalog: Catalog) -> Iterator[Probl
         if message.version == 0:
             remedy = f"make it ready first: wend messages ready {step.message}"
             yield Problem(path, f"{step.message!r} is still a draft; {remedy}")
+        elif message.edited:
+            remedy = f"to send what was edited since: wend messages ready {step.message}"
+            yield Problem(path, f"{step.message!r} is sent as its version {message.version}; {remedy}", "warning")
+        if message.unknown_property is not None and definition.entry is not None:
+            remedy = "members of a segment bring no properties; give it a default"
+            yield Problem(path, f"{step.message!r} cannot be sent to them: {message.unknown_property}; {remedy}")
 
 
 def _awaited_links(definition: JourneyDefinition, catalog: Catalog) -> Iterator[Problem]:
@@ -176,3 +193,15 @@ def _conditions(definition: JourneyDefinition, catalog: Catalog) -> Iterator[Pro
             for number, case in enumerate(step.cases):
                 for key in sorted(segments_of(case.when)):
                     yield from _segment(f"steps.{step.id}.cases.{number}.when", key, catalog)
+
+
+def _events(definition: JourneyDefinition) -> Iterator[Problem]:
+    """Refuse to wait for clicks as events: which message and link is meant, only ``wait_for_click`` can say."""
+    for step in definition.steps:
+        if isinstance(step, WaitForEvent) and step.event == CLICK:
+            yield Problem(f"steps.{step.id}.event", "'click' is no event that anybody sends; use wait_for_click")
+        if isinstance(step, If):
+            for number, case in enumerate(step.cases):
+                if CLICK in events_of(case.when):
+                    path = f"steps.{step.id}.cases.{number}.when"
+                    yield Problem(path, "'click' is no event that anybody sends; branch with wait_for_click")

@@ -10,6 +10,9 @@ from uuid import UUID, uuid5
 EXIT = "exit"
 """The reserved id of a journey's end."""
 
+CLICK = "click"
+"""The name of the events that clicks are; nobody else may send one."""
+
 SendOutcome = Literal["accepted", "uncertain", "refused", "no_address", "already_sent", "gave_up"]
 """How a send ended. ``uncertain`` counts as sent; ``already_sent``: the address has had it from another run."""
 

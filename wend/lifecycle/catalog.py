@@ -1,9 +1,15 @@
 """What exists beside a journey, read from the database for its publish checks."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from wend.journeys.checks import MessageInfo
+from wend.messages.checks import preview
+from wend.messages.errors import RenderError
+from wend.messages.reading import preview_context, sample_profile
+from wend.messages.store import parse_content
 from wend.storage.tables import message_versions, messages, segments
 
 
@@ -18,11 +24,36 @@ class StoredCatalog:
             message_versions.c.message_key == messages.c.key, message_versions.c.version == messages.c.version
         )
         row = self._connection.execute(
-            sa.select(messages.c.draft, messages.c.version, message_versions.c.links)
+            sa.select(
+                messages.c.draft,
+                messages.c.state,
+                messages.c.version,
+                message_versions.c.links,
+                message_versions.c.content,
+            )
             .outerjoin(message_versions, newest)
             .where(messages.c.key == key)
         ).one_or_none()
-        return None if row is None else MessageInfo(row.draft["channel"], row.version, tuple(row.links or ()))
+        if row is None:
+            return None
+        return MessageInfo(
+            row.draft["channel"],
+            row.version,
+            tuple(row.links or ()),
+            edited=row.state == "draft",
+            unknown_property=self._unknown_property(row.content) if row.version else None,
+        )
+
+    def _unknown_property(self, content: Any) -> str | None:
+        """Render for a profile that is there, in a run without properties; return the complaint about one, if any."""
+        profile = sample_profile(self._connection, None)
+        if profile is None:
+            return None
+        try:
+            preview(parse_content(content), preview_context(profile, {}))
+        except RenderError as error:
+            return str(error) if "run.properties" in error.reason else None
+        return None
 
     def messages(self) -> list[str]:
         return list(self._connection.scalars(sa.select(messages.c.key).order_by(messages.c.key)))
