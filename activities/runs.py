@@ -10,6 +10,7 @@ from uuid import uuid4
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.discretion import discreet
 from activities.threads import Threads
 from wend import wire
 from wend.channels.factory import Channels
@@ -65,7 +66,8 @@ class RunActivities:
 
         A cancellation is not thrown into the thread: it could strike between taking a lock and giving it back.
         """
-        return instruct(self._advancer.advance(wake.run_id, wake.sequence, wake.now))
+        with discreet():
+            return instruct(self._advancer.advance(wake.run_id, wake.sequence, wake.now))
 
     @activity.defn(name=wire.SEND_MESSAGE)
     async def send_message(self, send: wire.SendInput) -> wire.Instruction:
@@ -74,6 +76,10 @@ class RunActivities:
         Raises:
             ApplicationError: The provider surely did not take it; Temporal tries again after the pause that is named.
         """
+        with discreet():
+            return await self._send(send)
+
+    async def _send(self, send: wire.SendInput) -> wire.Instruction:
         began = time.monotonic()
         now = activity.info().started_time
         attempt = uuid4()

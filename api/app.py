@@ -5,8 +5,8 @@ from typing import Final
 from fastapi import APIRouter, Depends, FastAPI
 
 from api import errors, openapi
-from api.access import authorise
-from api.errors import Unauthorized, declares
+from api.access import HostGuard, authorise
+from api.errors import ForeignHost, ForeignPage, Unauthorized, declares
 from api.events.routes import router as events
 from api.health.routes import router as health
 from api.journeys.routes import router as journeys
@@ -48,11 +48,12 @@ def create_app(parts: ApiParts) -> FastAPI:
     )
     app.state.parts = parts
     guarded = [Depends(authorise), Depends(known_query)]
-    common = declares(Unauthorized, InvalidDocument, Unavailable)
+    common = declares(Unauthorized, ForeignPage, ForeignHost, InvalidDocument, Unavailable)
     for resource in _RESOURCES:
         app.include_router(resource, prefix=VERSION, dependencies=guarded, responses=common)
     app.include_router(tracking)
     app.include_router(health)
+    app.add_middleware(HostGuard, parts=parts)
     errors.install(app)
     openapi.install(app, [(VERSION, resource) for resource in _RESOURCES])
     return app

@@ -37,6 +37,27 @@ class Unauthorized(WendError):
         super().__init__(f"{why} Send the header: Authorization: Bearer <the value of WEND_API_TOKEN>.")
 
 
+class ForeignPage(WendError):
+    """A web page of another site asks, and no token is configured."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A web page of another site asked. Without a token this API answers programs on this machine and its own "
+            "pages; ask from there."
+        )
+
+
+class ForeignHost(WendError):
+    """The request is for a host that is not this one, and no token is configured."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"The Host header is {host!r}. Without a token this API answers to localhost, to loopback addresses and to "
+            "the host of WEND_PUBLIC_URL; ask there."
+        )
+        self.host = host
+
+
 class UnsupportedMedia(WendError):
     """The body is of a kind that this address does not read."""
 
@@ -83,6 +104,8 @@ _STATUS: Final[Mapping[type[WendError], HTTPStatus]] = {
     Conflict: HTTPStatus.CONFLICT,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     Unauthorized: HTTPStatus.UNAUTHORIZED,
+    ForeignPage: HTTPStatus.FORBIDDEN,
+    ForeignHost: HTTPStatus.FORBIDDEN,
     UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }

@@ -2,12 +2,14 @@
 
 import base64
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Final, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
 
+from api.model import Instant
 from wend.errors import InvalidDocument, Problem
 from wend.journeys.model import Key
 
@@ -22,7 +24,15 @@ IDS: Final = TypeAdapter(UUID)
 KEYS: Final[TypeAdapter[str]] = TypeAdapter(Key)
 NUMBERS: Final[TypeAdapter[int]] = TypeAdapter(Annotated[int, Field(ge=1, lt=2**31)])
 NAMES: Final[TypeAdapter[str]] = TypeAdapter(Annotated[str, Field(pattern=r"^[A-Za-z0-9/:+-]{1,100}$")])
-"""What positions in lists are."""
+MOMENTS: Final[TypeAdapter[tuple[datetime, UUID]]] = TypeAdapter(
+    Annotated[tuple[Instant, UUID], BeforeValidator(lambda place: tuple(place.split("/")))]
+)
+"""What positions in lists are; those of moments are written by ``moment``."""
+
+
+def moment(at: datetime, id: UUID) -> str:
+    """Return how a position in a list by time is written."""
+    return f"{at.isoformat()}/{id}"
 
 
 class Page(BaseModel, Generic[T]):

@@ -28,7 +28,7 @@ HEAD = """# Settings
 
 Every process reads the same settings from the environment, or from a file `.env` in its directory; the environment
 wins. Nested ones have two underscores. Secrets never show in a log or an error. `wend up` and `wend demo` choose
-database, ports, keys and channels themselves.
+database, ports, keys of links and channels themselves; `wend up` heeds `WEND_API_TOKEN` of the environment.
 
 Temporal's own settings have no twins here: Wend reads the standard `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`,
 `TEMPORAL_API_KEY` (which turns TLS on), `TEMPORAL_TLS_*`, and a profile file by `TEMPORAL_CONFIG_FILE` and

@@ -4,7 +4,7 @@ Temporal's own come from the standard ``TEMPORAL_*`` environment or profile file
 """
 
 import ipaddress
-from typing import Self
+from typing import Final, Self
 
 from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from wend.channels.settings import ChannelSettings
 from wend.errors import WendError
 from wend.messages.tokens import TokenKeys
+
+SHORTEST_TOKEN: Final = 16
+"""Characters of the API's key."""
 
 
 class MissingSetting(WendError):
@@ -58,8 +61,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"the API would listen on {self.host} without a key; set WEND_API_TOKEN, or WEND_HOST=127.0.0.1"
             )
-        if self.api_token is not None and len(self.api_token.get_secret_value()) < 16:
-            raise ValueError("WEND_API_TOKEN is shorter than 16 characters")
+        if self.api_token is not None and len(self.api_token.get_secret_value()) < SHORTEST_TOKEN:
+            raise ValueError(f"WEND_API_TOKEN is shorter than {SHORTEST_TOKEN} characters")
         return self
 
     def keys(self) -> TokenKeys:

@@ -27,7 +27,7 @@ EXAMPLES: Final[dict[str, Any]] = {
 class EventIn(In):
     """Something that happened to a person."""
 
-    id: str = Field(min_length=1, max_length=255, description="The sender's own; the same one again changes nothing.")
+    id: str = Field(min_length=1, max_length=255, description="The sender's own; the same event again changes nothing.")
     profile_id: UUID | None = None
     profile: IdentityIn | None = None
     name: str = Field(min_length=1, max_length=200, examples=["order_placed"])

@@ -11,7 +11,7 @@ from api.errors import declares
 from api.events.models import EXAMPLES, EventIn, EventOut, Events, EventsAnswer, read_events
 from api.parts import ApiParts, Parts
 from wend.errors import NotFound
-from wend.events.recording import IncomingEvent
+from wend.events.recording import EventIdUsedOtherwise, IncomingEvent
 from wend.profiles.resolving import AmbiguousIdentity, resolve
 
 router = APIRouter(prefix="/events", tags=["events"])
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/events", tags=["events"])
 EventsBody = reads(EventIn | Events, parse=read_events, most=MOST_BATCH_BYTES, examples=EXAMPLES)
 
 
-@router.post("", responses=declares(NotFound, AmbiguousIdentity))
+@router.post("", responses=declares(NotFound, AmbiguousIdentity, EventIdUsedOtherwise))
 def record_events(events: Annotated[list[EventIn], EventsBody], parts: Parts) -> EventsAnswer:
     """Take events in: one, or a list of up to 500; all of them or none."""
     people = _resolve(events, parts)

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Header, Query, Response
 from api.bodies import reads
 from api.errors import declares
 from api.model import PathKey
-from api.paging import IDS, Page, Paging
+from api.paging import MOMENTS, Page, Paging, moment
 from api.parts import Parts
 from api.runs.models import EXAMPLES, RunOut, RunWithPath, StartedOut, StartIn, State
 from wend.errors import NotFound
 from wend.idempotency import KeyUsedOtherwise, answer_once
 from wend.journeys.model import KEY_PATTERN
 from wend.lifecycle.publishing import IllegalTransition
+from wend.lifecycle.reading import read_journey
 from wend.profiles.resolving import AmbiguousIdentity, resolve
 from wend.runs.reading import page_runs, read_run
 from wend.runs.requesting import StillInside, request_run
@@ -66,7 +67,7 @@ def start_run(
     return started
 
 
-@router.get("/runs")
+@router.get("/runs", responses=declares(NotFound))
 def list_runs(
     parts: Parts,
     paging: Paging,
@@ -76,8 +77,10 @@ def list_runs(
     state: State | None = None,
     step: KeyFilter = None,
 ) -> Page[RunOut]:
-    """List runs, narrowed by whatever is given."""
+    """List runs, the newest first, narrowed by whatever is given; runs of one instant come by their ids, descending."""
     with parts.database.read() as connection:
+        if journey is not None:
+            read_journey(connection, journey)
         found = page_runs(
             connection,
             journey=journey,
@@ -85,10 +88,10 @@ def list_runs(
             entry_id=entry_id,
             state=state,
             step=step,
-            after=paging.after("runs", IDS),
+            before=paging.after("runs", MOMENTS),
             limit=paging.more,
         )
-    return paging.page("runs", found, lambda run: run.id, RunOut.of)
+    return paging.page("runs", found, lambda run: moment(run.created_at, run.id), RunOut.of)
 
 
 @router.get("/runs/{id}", responses=declares(NotFound))

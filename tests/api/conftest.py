@@ -14,6 +14,7 @@ from tests.support.world import KEYS, T0, World
 from wend.storage.database import Database
 
 PUBLIC_URL = "https://wend.example"
+LOOPBACK = "http://127.0.0.1:8000"
 PERSON = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
 
 
@@ -60,7 +61,7 @@ def make_parts(database: Database, clock: Callable[[], datetime] = lambda: T0, *
 
 def make_client(parts: ApiParts) -> TestClient:
     """Return a client of the API made of these parts."""
-    return TestClient(create_app(parts), raise_server_exceptions=False, follow_redirects=False)
+    return TestClient(create_app(parts), LOOPBACK, raise_server_exceptions=False, follow_redirects=False)
 
 
 def make_api(database: Database, **more: Any) -> Api:

@@ -6,7 +6,7 @@ import pytest
 
 from api.app import create_app
 from api.parts import ApiParts
-from tests.api.conftest import Api, make_client, make_parts
+from tests.api.conftest import LOOPBACK, PUBLIC_URL, Api, make_client, make_parts
 from wend.errors import Unavailable
 from wend.storage.database import Database
 
@@ -70,9 +70,93 @@ def test_links_and_health_are_public(guarded: ApiParts) -> None:
 def test_without_a_token_web_pages_of_other_sites_are_refused(api_on_sqlite: Api) -> None:
     client = api_on_sqlite.client
     foreign = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
-    assert client.post("/v1/journeys/x/stop", headers=foreign).status_code == 401
+    told = api_on_sqlite.problem(403, "POST", "/v1/journeys/x/stop", headers=foreign)
+    assert told["type"] == "urn:wend:problem:foreign-page"
+    assert "Authorization" not in told["detail"]
     assert client.get("/v1/journeys", headers={"sec-fetch-site": "same-origin"}).status_code == 200
     assert client.get("/v1/journeys").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "http://127.0.0.1:8025", "http://127.0.0.1.evil.example:8000"]
+)
+def test_without_a_token_a_foreign_origin_is_enough_to_be_refused(api_on_sqlite: Api, origin: str) -> None:
+    """Browsers that are old, and those that do not trust the address, say nothing of sites."""
+    for method, path in (("GET", "/v1/journeys"), ("POST", "/v1/profiles")):
+        told = api_on_sqlite.problem(403, method, path, headers={"origin": origin})
+        assert told["type"] == "urn:wend:problem:foreign-page"
+
+
+def test_without_a_token_a_page_that_hides_its_origin_changes_nothing(api_on_sqlite: Api) -> None:
+    api_on_sqlite.problem(403, "POST", "/v1/profiles", {"external_id": "ada"}, headers={"origin": "null"})
+    assert api_on_sqlite.ok("GET", "/v1/profiles", headers={"origin": "null"})["items"] == []
+
+
+@pytest.mark.parametrize("origin", [LOOPBACK, PUBLIC_URL])
+def test_our_own_origins_pass(api_on_sqlite: Api, origin: str) -> None:
+    api_on_sqlite.ok("POST", "/v1/profiles", {"external_id": "ada"}, headers={"origin": origin})
+
+
+PLACES = ["/v1/journeys", "/v1/nothing", "/docs", "/docs/oauth2-redirect", "/openapi.json", "/nothing"]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8000",
+        "127.0.0.1.evil.example:8000",
+        "localhost.evil.example",
+        "evil.example/@localhost",
+        "wend.example.evil.example",
+        "0.0.0.0:8000",
+        "192.168.1.7:8000",
+        "[2001:db8::1]:8000",
+        "",
+    ],
+)
+def test_without_a_token_a_name_that_was_led_here_is_refused(api_on_sqlite: Api, host: str) -> None:
+    """A page that has its own name resolved to 127.0.0.1 is of the same site as the API, to its browser."""
+    headers = {"host": host, "sec-fetch-site": "same-origin"}
+    for path in PLACES:
+        told = api_on_sqlite.problem(403, "GET", path, headers=headers)
+        assert told["type"] == "urn:wend:problem:foreign-host"
+    assert repr(host) in told["detail"]
+
+
+def test_a_second_host_does_not_vouch_for_the_first(api_on_sqlite: Api) -> None:
+    twice = [("host", "127.0.0.1"), ("host", "evil.example")]
+    assert api_on_sqlite.client.get("/v1/journeys", headers=twice).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LocalHost:8000",
+        "127.0.0.1",
+        "127.8.9.10:1",
+        "[::1]",
+        "[::1]:8000",
+        "wend.example",
+        "WEND.example:443",
+    ],
+)
+def test_without_a_token_our_own_names_are_answered(api_on_sqlite: Api, host: str) -> None:
+    for path in ("/v1/journeys", "/docs", "/openapi.json"):
+        assert api_on_sqlite.client.get(path, headers={"host": host}).status_code == 200
+
+
+def test_links_and_health_are_public_under_every_name(api_on_sqlite: Api) -> None:
+    headers = {"host": "links.evil.example"}
+    assert api_on_sqlite.client.get("/healthz", headers=headers).status_code == 200
+    assert api_on_sqlite.client.get("/readyz", headers=headers).status_code == 200
+    assert api_on_sqlite.client.get("/c/nothing", headers=headers).status_code == 404
+
+
+def test_with_a_token_the_name_does_not_matter(guarded: ApiParts) -> None:
+    headers = {"host": "journeys.internal:8000", "authorization": f"Bearer {TOKEN}"}
+    assert make_client(guarded).get("/v1/journeys", headers=headers).status_code == 200
 
 
 def test_the_token_is_in_no_representation(guarded: ApiParts) -> None:

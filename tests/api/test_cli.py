@@ -113,7 +113,7 @@ def test_a_profile_is_put_shown_found_and_deleted(wend: Wend) -> None:
     found = wend("profiles", "find", "email", "ada@EXAMPLE.com", "--json").json
     assert [each["id"] for each in found] == [put["id"]]
     assert put["id"] in wend("profiles", "find", "email", "ada@example.com").out
-    assert "0 open run(s) ended" in wend("profiles", "delete", "--external-id", "ada").said
+    assert "0 open run(s) ended" in wend("profiles", "delete", "--external-id", "ada", "--yes").said
     assert wend("profiles", "show", put["id"]).exit_code == 1
 
 
@@ -158,7 +158,7 @@ def test_members_of_a_list_come_and_go(wend: Wend, world: World, file: File) -> 
     assert "nobody" in added.err
     assert wend("segments", "remove", "staff", "grace", "--json").json["removed"] == 1
     assert wend("segments", "count", "staff", "--json").json == {"count": 1}
-    assert wend("segments", "delete", "staff", "--json").json == {"key": "staff", "deleted": True}
+    assert wend("segments", "delete", "staff", "--yes", "--json").json == {"key": "staff", "deleted": True}
     assert wend("segments", "add", "staff").exit_code == 2
 
 
@@ -274,7 +274,11 @@ def test_a_stop_ends_everybody(wend: Wend, world: World) -> None:
     world.journey(DAY)
     world.enter(world.person("ada"))
     assert "go on to their end" in wend("close", "trip").said
-    stopped = wend("stop", "trip")
+    unasked = wend("stop", "trip")
+    assert unasked.exit_code == 2
+    assert "--yes" in unasked.err
+    assert wend("journey", "trip", "--json").json["state"] == "closed"
+    stopped = wend("stop", "trip", "--yes")
     assert stopped.exit_code == 0
     assert "stopped; 1 run(s) ended" in stopped.said
     again = wend("stop", "trip", "--yes")
@@ -317,7 +321,7 @@ def test_a_run_is_shown_with_its_whole_path_in_words(wend: Wend, world: World) -
         "mail → look the message was accepted",
         "not counted: bot",
         "look → day clicked details at 2026-12-01 10:00:00",
-        "order A-17",
+        "order=A-17",
     ):
         assert said in shown
     assert wend("runs", "trip", "--step", "day", "--json").json[0]["id"] == str(run_id)
@@ -354,6 +358,23 @@ def test_an_event_is_told_once(wend: Wend, world: World) -> None:
     assert wend(*words, "--json").json["new"] is False
     assert wend("event", "order_placed", "--external-id", "ada", "--json").json["new"] is True
     assert wend("event", "click", "--profile", ada).exit_code == 1
+
+
+@pytest.mark.parametrize("words", [["runs"], ["runs", "trip"]])
+def test_runs_keep_their_ids_whole_on_a_narrow_terminal(wend: Wend, world: World, words: list[str]) -> None:
+    world.journey(MAIL, {**AWAIT_CLICK, "on_click": "day", "on_timeout": "exit"}, DAY)
+    run_id = world.enter(world.person("ada"))
+    world.send(run_id)
+    narrow = wend(*words, env={"COLUMNS": "80"})
+    head, line = narrow.out.splitlines()
+    assert line.startswith(str(run_id))
+    assert "look" in line
+    assert max(len(head), len(line)) <= 80
+    assert "--json" in narrow.err
+    wide = wend(*words)
+    assert "2026-12-02 09:00:00" in wide.out
+    assert "until (UTC)" in wide.out
+    assert wide.err == ""
 
 
 # -- what is refused --------------------------------------------------------------------------------------------

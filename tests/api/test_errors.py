@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from starlette.types import Message
 
 from api.app import create_app
-from tests.api.conftest import Api, make_client, make_parts
+from tests.api.conftest import LOOPBACK, Api, make_client, make_parts
 from wend.storage.database import Database
 
 JSON = {"content-type": "application/json"}
@@ -114,7 +114,7 @@ class TestBodies:
             "method": "POST",
             "path": "/v1/profiles/import",
             "query_string": b"",
-            "headers": [(b"content-type", b"text/csv")],
+            "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"text/csv")],
         }
         asyncio.run(create_app(api_on_sqlite.parts)(scope, receive, send))
         assert sent[0]["status"] == 400
@@ -174,7 +174,7 @@ class TestWhatIsNotTheCallersFault:
 
         app = create_app(api_on_sqlite.parts)
         app.include_router(router)
-        response = TestClient(app, raise_server_exceptions=False).get("/defect")
+        response = TestClient(app, LOOPBACK, raise_server_exceptions=False).get("/defect")
         assert response.status_code == 500
         assert response.headers["content-type"] == "application/problem+json"
         assert "hunter2" not in response.text

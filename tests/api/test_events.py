@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from tests.api.conftest import Api
 from wend.storage import tables
 
@@ -50,6 +52,38 @@ def test_all_or_none(api: Api) -> None:
     stranger = {"profile": {"namespace": "external_id", "value": "nobody"}}
     api.problem(404, "POST", "/v1/events", [order(), order("b") | stranger])
     assert api.world.rows(tables.events) == []
+
+
+@pytest.mark.parametrize(
+    ("other", "differs"),
+    [
+        ({"name": "order_paid"}, "name"),
+        ({"properties": {"total": 2}}, "properties"),
+        ({"properties": {"total": True}}, "properties"),
+        ({"properties": {}}, "properties"),
+        ({"profile": {"namespace": "external_id", "value": "bob"}}, "profile"),
+    ],
+)
+def test_an_id_that_another_event_has_is_a_conflict(api: Api, other: dict[str, Any], differs: str) -> None:
+    api.world.people(["ada", "bob"])
+    first = order(properties={"total": 1})
+    api.ok("POST", "/v1/events", first)
+    told = api.problem(409, "POST", "/v1/events", [order("order-2"), first | other])
+    assert told["type"] == "urn:wend:problem:event-id-used-otherwise"
+    assert "'order-1'" in told["detail"]
+    assert f"with another {differs};" in told["detail"]
+    assert [stored.key for stored in api.world.rows(tables.events)] == ["order-1"]
+    api.problem(409, "POST", "/v1/events", [order("order-3"), order("order-3") | {"name": "order_paid"}])
+    assert len(api.world.rows(tables.events)) == 1
+
+
+def test_the_same_event_with_another_time_is_the_same(api: Api) -> None:
+    """Senders who retry stamp anew; and databases write numbers in their own way."""
+    api.world.person("ada")
+    properties = {"a": 1.0, "b": 1e17, "c": [0.1, {"d": None}], "e": 1e-7, "f": -0.0}
+    api.ok("POST", "/v1/events", order(properties=properties, occurred_at="2026-12-01T09:00:00Z"))
+    again = order(properties=properties, occurred_at="2026-12-01T09:00:05Z")
+    assert not api.ok("POST", "/v1/events", again)["items"][0]["new"]
 
 
 def test_every_problem_is_told(api_on_sqlite: Api) -> None:

@@ -1,6 +1,7 @@
 """Runs over HTTP: started once, read with their whole path."""
 
 import asyncio
+import base64
 from datetime import timedelta
 from uuid import uuid4
 
@@ -8,7 +9,7 @@ import httpx2
 import pytest
 
 from api.app import create_app
-from tests.api.conftest import PERSON, Api
+from tests.api.conftest import LOOPBACK, PERSON, Api
 from tests.support.world import AWAIT_CLICK, DAY, KEYS, MAIL, TEXT
 from wend.storage import tables
 
@@ -86,6 +87,51 @@ def test_runs_are_listed_and_narrowed(api: Api) -> None:
     rest = api.ok("GET", f"/v1/runs?limit=2&cursor={page['next']}")
     assert (len(page["items"]), len(rest["items"]), rest["next"]) == (2, 1, None)
     assert "query.state" in api.problems("GET", "/v1/runs?state=asleep")
+
+
+def test_runs_are_listed_newest_first_page_by_page(api: Api) -> None:
+    """Those of one instant, as an entry makes them, are neither lost nor told twice between pages."""
+    world = api.world
+    world.journey(DAY)
+    together = [world.request(person) for person in world.people(["ada", "bob", "cem"])]
+    world.later(timedelta(microseconds=1))
+    last = world.request(world.person("dan"))
+    listed: list[str] = []
+    query = "journey=trip&limit=1"
+    while True:
+        page = api.ok("GET", f"/v1/runs?{query}")
+        listed += [run["id"] for run in page["items"]]
+        if page["next"] is None:
+            break
+        query = f"journey=trip&limit=1&cursor={page['next']}"
+    assert listed == [str(last), *map(str, sorted(together, reverse=True))]
+
+
+def test_a_run_that_comes_while_pages_are_read_moves_none_of_them(api: Api) -> None:
+    world = api.world
+    world.journey(DAY)
+    first = world.request(world.person("ada"))
+    world.later(timedelta(seconds=1))
+    world.request(world.person("bob"))
+    page = api.ok("GET", "/v1/runs?limit=1")
+    world.later(timedelta(seconds=1))
+    world.request(world.person("cem"))
+    rest = api.ok("GET", f"/v1/runs?limit=1&cursor={page['next']}")
+    assert ([run["id"] for run in rest["items"]], rest["next"]) == ([str(first)], None)
+
+
+@pytest.mark.parametrize("place", ["2026-12-01T09:00:00+00:00", "now/x", f"0001-01-01T00:00:00+14:00/{uuid4()}", "//"])
+def test_a_place_that_no_run_has_is_no_cursor(api_on_sqlite: Api, place: str) -> None:
+    cursor = base64.urlsafe_b64encode(f"runs:{place}".encode()).decode().rstrip("=")
+    assert "query.cursor" in api_on_sqlite.problems("GET", f"/v1/runs?cursor={cursor}")
+
+
+def test_runs_and_entries_of_an_unknown_journey_are_told_as_such(api: Api) -> None:
+    assert "'nosuch'" in api.problem(404, "GET", "/v1/runs?journey=nosuch")["detail"]
+    assert "'nosuch'" in api.problem(404, "GET", "/v1/journeys/nosuch/entries")["detail"]
+    api.world.journey(DAY)
+    assert api.ok("GET", "/v1/runs?journey=trip&step=nosuch")["items"] == []
+    assert api.ok("GET", "/v1/journeys/trip/entries")["items"] == []
 
 
 def test_an_unknown_run_is_told_as_such(api: Api) -> None:
@@ -189,7 +235,7 @@ class TestIdempotency:
         api.world.journey(DAY)
         body = {"profile_id": str(api.world.person("ada"))}
         transport = httpx2.ASGITransport(create_app(api.parts))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://wend") as client:
+        async with httpx2.AsyncClient(transport=transport, base_url=LOOPBACK) as client:
             post = [
                 client.post("/v1/journeys/trip/runs", json=body, headers=key("a") if keyed else {}) for _ in range(50)
             ]

@@ -296,11 +296,24 @@ def test_the_sqlite_writer_is_durable_and_logs_ahead(sqlite_database: Database) 
     assert found == wanted
 
 
-def test_postgresql_runs_read_committed_in_utc(postgres_database: Database) -> None:
-    for opened in (postgres_database.read, postgres_database.write):
+def test_postgresql_writes_read_committed_reads_read_one_snapshot_and_both_are_in_utc(
+    postgres_database: Database,
+) -> None:
+    levels = {postgres_database.read: "repeatable read", postgres_database.write: "read committed"}
+    for opened, level in levels.items():
         with opened() as connection:
-            assert connection.scalar(sa.text("SHOW transaction_isolation")) == "read committed"
+            assert connection.scalar(sa.text("SHOW transaction_isolation")) == level
             assert connection.scalar(sa.text("SHOW timezone")) == "UTC"
+
+
+def test_a_reader_sees_one_snapshot_throughout(database: Database) -> None:
+    """Figures that are counted by several statements would not add up while runs move."""
+    everybody = sa.select(sa.func.count()).select_from(profiles)
+    with database.read() as connection:
+        before = connection.scalar(everybody)
+        with database.write() as writing:
+            add_profile(writing)
+        assert connection.scalar(everybody) == before == 0
 
 
 def test_a_writer_that_does_not_get_its_turn_is_told_to_try_again(sqlite_url: str) -> None:

@@ -23,7 +23,18 @@ MEMBERS = 40
 AT_MOST = timedelta(seconds=240)
 EXCLUDED = {"excluded_segment": 2, "no_identity": 2}
 ENTERED = MEMBERS - sum(EXCLUDED.values())
-KEYS = {"members", "entered", "excluded", "emails", "clicks", "timeouts", "texts", "uncertain", "outcomes"}
+KEYS = {
+    "members",
+    "entered",
+    "excluded",
+    "emails",
+    "clicks",
+    "timeouts",
+    "texts",
+    "no_address",
+    "uncertain",
+    "outcomes",
+}
 
 
 def demo(directory: Path, members: int = MEMBERS, window: int = 8) -> list[object]:
@@ -63,6 +74,7 @@ async def test_the_figures_add_up_and_what_does_not_is_seen(tmp_path: Path) -> N
     assert result["emails"] == ENTERED
     assert result["clicks"] == len(curious)
     assert result["texts"] == len([each for each in curious if "phone" in each.identities])
+    assert result["texts"] + result["no_address"] == result["clicks"]
     assert result["uncertain"] == 0
     assert ran.err == ""
 

@@ -74,6 +74,10 @@ async def test_a_run_that_waits_still_waits_after_an_interrupt_and_after_a_kill(
         mail = caught(where["inbox"], "email")
         assert f"{where['inbox']}/messages/{mail['id']}" in tried.out
         [run] = re.findall(rf"{where['api']}/v1/runs/[\w-]+", tried.out)
+        [pasted] = [line for line in tried.out.splitlines() if " run " in line and "--api" in line]
+        told = command(tmp_path, *pasted.partition(" -m wend.cli ")[2].split())
+        assert told.wait() == 0, told.err
+        assert run.rpartition("/")[2] in told.out
 
         def is_parked() -> None:
             assert get(run)["step"] == "interested"
@@ -129,7 +133,30 @@ async def test_it_keeps_its_state_to_its_owner_and_loads_what_is_absent(tmp_path
         assert up.wait() == 0, up.err
 
 
-def test_without_samples_there_is_nothing_to_try(tmp_path: Path, state: Path) -> None:
+async def test_a_key_that_is_set_is_asked_for_and_without_samples_nobody_is_sent(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "a key of more than sixteen letters"
+    monkeypatch.setenv("WEND_API_TOKEN", token)
+    with program(tmp_path, "up", "--dir", state, "--no-samples", *ANY) as up:
+        where = await running(up, state)
+        assert "WEND_API_TOKEN" in up.out
+        assert " try" not in up.out
+        journeys = f"{where['api']}/v1/journeys"
+        assert httpx2.get(journeys).status_code == 401
+        assert httpx2.get(journeys, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+        tried = command(tmp_path, "try", "--dir", state)
+        assert tried.wait() == 1
+        assert "This Wend runs without samples" in tried.err
+        monkeypatch.delenv("WEND_API_TOKEN")
+        unkeyed = command(tmp_path, "try", "--dir", state)
+        assert unkeyed.wait() == 1
+        assert "The API asks for a key" in unkeyed.err
+        up.signal(signal.SIGINT)
+        assert up.wait() == 0, up.err
+
+
+def test_without_a_wend_there_is_nothing_to_try(tmp_path: Path, state: Path) -> None:
     ran = command(tmp_path, "try", "--dir", state)
     assert ran.wait() == 1
     assert "Start it in another terminal: wend up" in ran.err

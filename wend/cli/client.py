@@ -36,6 +36,16 @@ class Refused(WendError):
         super().__init__(str(said) + (_ASK_FOR_TOKEN if status == 401 else ""))
 
 
+class NoAddress(WendError):
+    """What should say where the API is does not."""
+
+    def __init__(self, url: str) -> None:
+        is_short = "://" not in url and _is_address(f"http://{url}")
+        remedy = f"write http://{url}" if is_short else "write one such as http://127.0.0.1:8000"
+        super().__init__(f"{url!r} is no address of an API: {remedy}")
+        self.url = url
+
+
 class Unreachable(Unavailable):
     """Nobody answers where the API should be."""
 
@@ -62,6 +72,9 @@ class Api:
         token: Its key, if it asks for one.
         elsewhere: Returns where a Wend of this machine says that it is; asked if nobody answers at ``url``.
         transport: How requests travel; for tests.
+
+    Raises:
+        NoAddress: The URL is none.
     """
 
     def __init__(
@@ -72,6 +85,8 @@ class Api:
         elsewhere: Callable[[], str | None] = lambda: None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
+        if not _is_address(url):
+            raise NoAddress(url)
         self.url = url.rstrip("/")
         self._elsewhere = elsewhere
         self._http = httpx2.Client(
@@ -179,6 +194,14 @@ class Api:
         raise Refused(
             answer.status_code, document if isinstance(document, dict) else {"detail": _no_wend(self.url, answer)}
         )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False  # a port that is none, a bracket that is not closed
 
 
 def _no_wend(url: str, answer: httpx2.Response) -> str:

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from wend.cli.screen import err, out, say
+from wend.cli.ports import MOST_PORT
+from wend.cli.screen import err, out, own_command, say
 
 MOST_MEMBERS = 20_000
 
@@ -26,7 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command(hidden=True)(demo_reader)
 
 
-Port = Annotated[int, typer.Option(help="0 takes any free one.")]
+Port = Annotated[int, typer.Option(help="0 takes any free one.", min=0, max=MOST_PORT)]
 
 
 def demo(
@@ -134,6 +135,7 @@ def _show(result: dict[str, Any]) -> None:
     table.add_row("clicks", str(result["clicks"]), "runs that went on by a click")
     table.add_row("timeouts", str(result["timeouts"]), "runs that went on without one")
     table.add_row("texts", str(result["texts"]), "in the sink")
+    table.add_row("no address", str(result["no_address"]), "runs whose person clicked, and has no number to text to")
     table.add_row("uncertain", str(result["uncertain"]), "sends of which nobody knows; never repeated")
     for outcome, count in result["outcomes"].items():
         table.add_row("runs", str(count), outcome)
@@ -144,4 +146,5 @@ def _show(result: dict[str, Any]) -> None:
         say(f"Everything adds up, also against the sink's own count. {result['seconds']} seconds.", "green")
     for problem in result["problems"]:
         say(f"Does not add up: {problem}", "bold red")
-    say(f"It is all in {result['directory']}; to look at it: wend up --no-samples --dir {result['directory']}")
+    directory = result["directory"]
+    say(f"It is all in {directory}; to look at it: {own_command()} up --no-samples --dir {directory}")

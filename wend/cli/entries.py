@@ -32,7 +32,7 @@ def entries(
     Example: wend entries product-launch
     """
     found, more = session.api.listing("journeys", key, "entries", kind=kind, limit=limit)
-    columns = ["entry", "occurrence", "version#", "state", "due", "members#", "entered#", "excluded"]
+    columns = ["entry", "occurrence", "version#", "state", "due (UTC)", "members#", "entered#", "excluded"]
     session.output.show(found, listing(columns, _row, f"Nobody entered {key} yet."))
     if more:
         session.output.note("There are more: --limit")

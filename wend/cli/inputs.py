@@ -22,7 +22,7 @@ Properties = Annotated[
     list[str] | None,
     typer.Option("--property", metavar="NAME=VALUE", help="May be given several times; VALUE is JSON, or else text."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where there is no terminal to ask on.")]
 
 
 class SharedIdentity(Conflict):
@@ -108,9 +108,12 @@ def find_profile(api: "Api", namespace: str, value: str) -> str:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask on a terminal, and end the command if the answer is no; where nobody can answer, go on."""
-    if not yes and sys.stdin.isatty():
-        typer.confirm(question, abort=True, err=True)
+    """Ask, and end the command if the answer is no; where nobody can answer, refuse it."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(f"{question} Nobody can answer that here, so nothing was done: add --yes to do it")
+    typer.confirm(question, abort=True, err=True)
 
 
 def named(namespace: str, value: str) -> dict[str, Any]:

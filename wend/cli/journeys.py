@@ -53,7 +53,7 @@ def list_(session: Session, state: OnlyState = None, limit: Limit = 100) -> None
 
 def _list(session: Session, state: States | None, limit: int) -> None:
     found, more = session.api.listing("journeys", state=state, limit=limit)
-    columns = ["journey", "name", "state", "version#", "first published", "updated"]
+    columns = ["journey", "name", "state", "version#", "first published (UTC)", "updated (UTC)"]
     session.output.show(found, listing(columns, _row, "No journey yet: wend journeys put FILE"))
     if more:
         session.output.note("There are more: --limit")
@@ -159,7 +159,7 @@ def versions(session: Session, key: Key, limit: Limit = 100) -> None:
         return (each["version"], moment(each["published_at"]), sent, each["content_hash"][:12])
 
     nothing = f"Journey {key} is not published: wend publish {key}"
-    session.output.show(found, listing(["version#", "published", "sends", "content"], row, nothing))
+    session.output.show(found, listing(["version#", "published (UTC)", "sends", "content"], row, nothing))
 
 
 @asks_api
@@ -199,7 +199,7 @@ def close(session: Session, key: Key) -> None:
 
 @asks_api
 def stop(session: Session, key: Key, yes: Yes = False) -> None:
-    """End every run of every version of a journey, now and for good. Asks first, on a terminal.
+    """End every run of every version of a journey, now and for good. Asks first.
 
     Example: wend stop product-launch --yes
     """

@@ -18,13 +18,15 @@ from wend.settings import Settings
 from wend.storage.database import Database
 
 
-def local_settings(state: StateDirectory, port: int, smtp_port: int, sink_url: str) -> Settings:
+def local_settings(
+    state: StateDirectory, port: int, smtp_port: int, sink_url: str, api_token: SecretStr | None = None
+) -> Settings:
     """Return settings that depend on nothing but these: the environment and ``.env`` have no say."""
     return Settings(
         database_url=state.database_url,
         host="127.0.0.1",
         port=port,
-        api_token=None,
+        api_token=api_token,
         public_url=AnyHttpUrl(f"http://127.0.0.1:{port}"),
         token_keys=SecretStr(state.token_keys()),
         task_queue="wend",

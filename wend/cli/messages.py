@@ -52,7 +52,7 @@ def list_(session: Session, limit: Limit = 100) -> None:
     Example: wend messages list
     """
     found, more = session.api.listing("messages", limit=limit)
-    columns = ["message", "name", "channel", "state", "ready version#", "updated"]
+    columns = ["message", "name", "channel", "state", "ready version#", "updated (UTC)"]
     session.output.show(found, listing(columns, _row, "No message yet: wend messages put FILE"))
     if more:
         session.output.note("There are more: --limit")
@@ -122,7 +122,7 @@ def versions(session: Session, key: Key, limit: Limit = 100) -> None:
         return (each["version"], moment(each["created_at"]), each["links"])
 
     nothing = f"Message {key} has no ready version yet: wend messages ready {key}"
-    session.output.show(found, listing(["version#", "ready since", "links"], row, nothing))
+    session.output.show(found, listing(["version#", "ready since (UTC)", "links"], row, nothing))
 
 
 def _row(message: dict[str, Any]) -> tuple[Any, ...]:

@@ -25,6 +25,9 @@ WIDE: Final = 200
 
 NOTHING: Final = "–"
 
+END_YEAR: Final = 9999
+END_OF_TIME: Final = "the end of time"
+
 STATE_STYLES: Final[Mapping[str, str]] = {
     "draft": "dim",
     "ready": "green",
@@ -60,12 +63,12 @@ class Output:
         if self.as_json:
             self._out.file.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
         else:
-            self._out.print(render(value))
+            _print(self._out, render(value))
 
     def note(self, text: str) -> None:
         """Tell people something beside the result."""
         if not self.as_json:
-            self.err.print(Text(clean(text), "dim"), soft_wrap=True)
+            _print(self.err, Text(clean(text), "dim"), soft_wrap=True)
 
     def refuse(self, error: WendError) -> None:
         """Print an error, with all its problems, to standard error."""
@@ -77,14 +80,29 @@ class Output:
         said = f"{error.what} has {len(problems)} problem(s):" if isinstance(error, InvalidDocument) else str(error)
         # The list below says them one by one.
         first = said.split("\n  ")[0] if problems else said
-        self.err.print(Text("error: ", "bold red") + Text(clean(first)), soft_wrap=True)
+        _print(self.err, Text("error: ", "bold red") + Text(clean(first)), soft_wrap=True)
         if problems:
-            self.err.print(problem_list(problems), soft_wrap=True)
+            _print(self.err, problem_list(problems), soft_wrap=True)
+
+    @property
+    def width(self) -> int:
+        """Columns that a line of the result may have."""
+        return self._out.width
 
     @property
     def is_watched(self) -> bool:
         """Whether somebody looks at standard error: where progress and questions make sense."""
         return not self.as_json and self.err.is_terminal
+
+
+def _print(console: Console, what: RenderableType, *, soft_wrap: bool = False) -> None:
+    """Print it; where nobody looks, without the blanks that fill lines up to the terminal's width."""
+    if console.is_terminal:
+        console.print(what, soft_wrap=soft_wrap)
+        return
+    with console.capture() as captured:
+        console.print(what, soft_wrap=soft_wrap)
+    console.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
 
 
 def clean(value: object) -> str:
@@ -113,22 +131,33 @@ def say_value(value: Any) -> str:
             return clean(value)
 
 
+def say_pairs(values: Mapping[str, Any]) -> str:
+    """Return names and values that somebody gave: ``source=ads, n=2``."""
+    return ", ".join(f"{clean(name)}={say_value(value)}" for name, value in values.items())
+
+
 def instant(text: str | None) -> str:
     """Return an instant of the API as people read it, in this machine's zone."""
     if text is None:
         return NOTHING
-    at = datetime.fromisoformat(text)
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    if at.year >= 9999:
-        return "the end of time"
+    at = _read_instant(text)
+    if at.year >= END_YEAR:
+        return END_OF_TIME
     local = at.astimezone()
     return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
 
 
+def _read_instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
 def moment(text: str | None) -> str:
-    """Return an instant as it stands in a table: in this machine's zone, which is not repeated line by line."""
-    said = instant(text)
-    return said if text is None or said.startswith("the ") else said[:19]
+    """Return an instant as it stands in a table: in UTC, which the column's head says once for all lines."""
+    if text is None:
+        return NOTHING
+    at = _read_instant(text)
+    return END_OF_TIME if at.year >= END_YEAR else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def say_length(length: timedelta) -> str:
@@ -190,7 +219,9 @@ def problem_list(problems: Iterable[Problem]) -> RenderableType:
     for each in problems:
         style = "red" if each.severity == "error" else "yellow"
         place = Text(f"{clean(each.path)}: ", "bold") if each.path else Text()
-        lines.append(Padding(Text(f"{each.severity} ", style) + place + Text(clean(each.message)), (0, 0, 0, 2)))
+        lines.append(
+            Padding(Text(f"{each.severity} ", style) + place + Text(clean(each.message)), (0, 0, 0, 2), expand=False)
+        )
     return Group(*lines)
 
 

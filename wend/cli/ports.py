@@ -9,6 +9,7 @@ from wend.cli.screen import called_by_make
 from wend.errors import Conflict
 
 LOCAL = "127.0.0.1"
+MOST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class PortsTaken(Conflict):
             for wanted, reason in taken
         )
         options = " ".join(f"{wanted.option} {_free_after(wanted.number)}" for wanted, _ in taken)
-        remedy = f'make {command} ARGS="{options}"' if called_by_make() else f"wend {command} {options}"
+        made = called_by_make() and command in ("up", "demo")
+        remedy = f'make {command} ARGS="{options}"' if made else f"wend {command} {options}"
         what = "This port is" if len(taken) == 1 else "These ports are"
         super().__init__(f"{what} not free, and nothing was started:{lines}\nStop what listens there, or try: {remedy}")
         self.ports = tuple(wanted.number for wanted, _ in taken)
@@ -78,7 +80,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _free_after(port: int) -> int:
-    for number in range(port + 1, min(port + 200, 65536)):
+    for number in range(port + 1, min(port + 200, MOST_PORT + 1)):
         try:
             listen(LOCAL, number).close()
         except OSError:

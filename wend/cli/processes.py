@@ -6,6 +6,8 @@ needs, says so, and ends with a clear line if that does not come. SIGTERM lets i
 
 import asyncio
 import socket
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from wend.cli import supervising
+from wend.cli.ports import MOST_PORT
 from wend.cli.screen import say
 from wend.cli.supervising import run_process
 from wend.errors import Conflict, InvalidDocument, Problem
@@ -100,16 +103,26 @@ def relay(patience: Patience = 60) -> None:
 
 def sink(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the inbox and of the SMS provider.")] = 8025,
-    smtp_port: Annotated[int, typer.Option(help="Port for e-mail.")] = 1025,
+    port: Annotated[
+        int, typer.Option(help="Port of the inbox and of the SMS provider; 0 takes any free one.", min=0, max=MOST_PORT)
+    ] = 8025,
+    smtp_port: Annotated[int, typer.Option(help="Port for e-mail; 0 takes any free one.", min=0, max=MOST_PORT)] = 1025,
     file: Annotated[Path | None, typer.Option(help="Keeps messages here; without it, in memory.")] = None,
     ready: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run a catcher of e-mail and text messages, with an inbox to look at. Nothing leaves it."""
     from wend.cli import logs
+    from wend.cli.ports import WantedPort, check_free
     from wend.cli.state import write_json
     from wend.sink import Sink
 
+    check_free(
+        [WantedPort(port, "the inbox", "--port"), WantedPort(smtp_port, "the inbox's SMTP", "--smtp-port")],
+        "sink",
+        host,
+    )
+    if file is not None:
+        _check_file(file)
     logs.configure("console")
 
     async def run(stopping: asyncio.Event) -> None:
@@ -166,6 +179,21 @@ def _run_on_temporal(what: str, patience: timedelta) -> None:
         serving.log.info("stopped", part=what)
 
     run_process(run)
+
+
+def _check_file(file: Path) -> None:
+    """Return if the inbox can be kept there.
+
+    Raises:
+        Conflict: It cannot.
+    """
+    try:
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("PRAGMA schema_version")
+    except sqlite3.DatabaseError as error:
+        raise Conflict(
+            f"The inbox cannot be kept in {str(file)!r}: {error}. Choose another one with --file."
+        ) from error
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -166,7 +166,7 @@ def delete(
     email: Email = None,
     yes: Yes = False,
 ) -> None:
-    """Delete a profile; its open runs end. Asks first, on a terminal.
+    """Delete a profile; its open runs end. Asks first.
 
     Example: wend profiles delete --external-id crm-1001 --yes
     """

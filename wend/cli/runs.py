@@ -1,15 +1,20 @@
 """``wend start``, ``wend runs``, ``wend run``: one person's passage through a journey."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Group
 from rich.text import Text
 
 from wend.cli.inputs import Email, ExternalId, ProfileId, Properties, chosen_identity, named, read_properties
-from wend.cli.output import clean, listing, moment, state
+from wend.cli.output import WIDE, clean, listing, moment, state
 from wend.cli.session import RUNS, Limit, Session, asks_api
 from wend.cli.telling import draw_run
+
+_WIDE: Final = 140
+_WIDE_OF_ALL: Final = 165
+"""Columns of a terminal that has room for everything about runs: of one journey, of all."""
 
 Key = Annotated[str, typer.Argument(help="The journey's key.")]
 
@@ -65,8 +70,11 @@ def runs(
     """
     asked = {"journey": key, "state": state, "step": step, "profile_id": profile, "entry_id": entry}
     found, more = session.api.listing("runs", limit=limit, **asked)
-    columns = ["run", "journey", "version#", "state", "step", "until", "why it ended", "profile"]
-    session.output.show(found, listing(columns, _row, "No run."))
+    cells = _columns(session.output.width, key is None)
+    row = listing(list(cells), lambda each: [cell(each) for cell in cells.values()], "No run.")
+    session.output.show(found, row)
+    if found and len(cells) < len(_columns(WIDE, key is None)):
+        session.output.note("A wider terminal shows more of them, and --json everything.")
     if more:
         session.output.note("There are more: --limit")
 
@@ -80,15 +88,38 @@ def run(session: Session, id: Annotated[str, typer.Argument(metavar="ID", help="
     session.output.show(session.api.get("runs", id), draw_run)
 
 
-def _row(run: dict[str, Any]) -> tuple[Any, ...]:
+_Cell = Callable[[dict[str, Any]], Any]
+
+
+def _columns(width: int, of_all: bool) -> dict[str, _Cell]:
+    """Return as many columns as there is room for, with what stands in them; ids are whole or absent.
+
+    Args:
+        width: Of the terminal.
+        of_all: Whether runs of several journeys are listed.
+    """
+    head: dict[str, _Cell] = {"run": lambda run: run["id"]}
+    if of_all:
+        head["journey"] = lambda run: run["journey"]
+    standing: dict[str, _Cell] = {"state": lambda run: state(run["state"]), "step": lambda run: run["step"]}
+    if width < (_WIDE_OF_ALL if of_all else _WIDE):
+        # With the journey's key beside the run's id there is no room for more in 80 columns.
+        return head | standing if of_all else {**head, **standing, "until (UTC) / why": _until_or_why}
+    version: dict[str, _Cell] = {"version#": lambda run: run["version"]} if of_all else {}
+    return {
+        **head,
+        **version,
+        **standing,
+        "until (UTC)": lambda run: moment(run["parked_until"]),
+        "why it ended": _why,
+        "profile": lambda run: run["profile_id"],
+    }
+
+
+def _why(run: dict[str, Any]) -> str | None:
     reason = run["reason"] if run["reason"] != run["state"] else None
-    return (
-        run["id"],
-        run["journey"],
-        run["version"],
-        state(run["state"]),
-        run["step"],
-        moment(run["parked_until"]),
-        clean(run["error"] or reason or "") or None,
-        run["profile_id"],
-    )
+    return clean(run["error"] or reason or "") or None
+
+
+def _until_or_why(run: dict[str, Any]) -> str | None:
+    return moment(run["parked_until"])[:16] if run["parked_until"] else _why(run)

@@ -10,6 +10,9 @@ from rich.text import Text
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
+LINK = "See the lamp"
+"""What the link of the sample mail reads, which the short journey waits for."""
+
 
 def say(text: str = "", style: str = "") -> None:
     """Print a line to people."""

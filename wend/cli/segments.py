@@ -50,7 +50,7 @@ def list_(session: Session, limit: Limit = 100) -> None:
     Example: wend segments list
     """
     found, more = session.api.listing("segments", limit=limit)
-    row = listing(["segment", "name", "by", "updated"], _row, "No segment yet: wend segments put FILE")
+    row = listing(["segment", "name", "by", "updated (UTC)"], _row, "No segment yet: wend segments put FILE")
     session.output.show(found, row)
     if more:
         session.output.note("There are more: --limit")
@@ -105,7 +105,7 @@ def members(session: Session, key: Key, limit: Limit = 100) -> None:
 @segments.command("delete")
 @asks_api
 def delete(session: Session, key: Key, yes: Yes = False) -> None:
-    """Delete a segment that nothing names; the profiles in it stay. Asks first, on a terminal.
+    """Delete a segment that nothing names; the profiles in it stay. Asks first.
 
     Example: wend segments delete newcomers --yes
     """

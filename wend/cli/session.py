@@ -67,11 +67,20 @@ def asks_api(function: Callable[Concatenate[Session, P], None]) -> Callable[...,
     return run
 
 
+def api_token() -> str | None:
+    """Return the API's key out of the environment; ``None`` where it holds none."""
+    return os.environ.get("WEND_API_TOKEN") or None
+
+
 def connect(url: str) -> "Api":
-    """Return a connection, with the key that the environment holds."""
+    """Return a connection, with the key that the environment holds.
+
+    Raises:
+        NoAddress: The URL is none of an API.
+    """
     from wend.cli.client import Api
 
-    return Api(url, os.environ.get("WEND_API_TOKEN") or None, elsewhere=_running)
+    return Api(url, api_token(), elsewhere=_running)
 
 
 def _running() -> str | None:

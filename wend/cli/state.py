@@ -26,6 +26,15 @@ class AlreadyRunning(Conflict):
         self.path = path
 
 
+class UnusableDirectory(Conflict):
+    """The state directory cannot be made or written to."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        reason = "it is no directory" if isinstance(error, FileExistsError) else error.strerror
+        super().__init__(f"{str(path)!r} cannot be the state directory: {reason}. Choose another one with --dir.")
+        self.path = path
+
+
 @dataclass(frozen=True)
 class Addresses:
     """Where a running Wend is; no address ends in a slash."""
@@ -76,9 +85,16 @@ class StateDirectory:
         return self.path / "running.json"
 
     def make(self) -> Self:
-        """Make the directory if it is not there; one that is there keeps its permissions."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.mkdir(mode=0o700, exist_ok=True)
+        """Make the directory if it is not there; one that is there keeps its permissions.
+
+        Raises:
+            UnusableDirectory: It cannot be made, or something else has its name.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise UnusableDirectory(self.path, error) from error
         return self
 
     @contextmanager
@@ -87,8 +103,12 @@ class StateDirectory:
 
         Raises:
             AlreadyRunning: Another process holds it.
+            UnusableDirectory: Nothing can be written there.
         """
-        file = os.open(self.path / "running.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            file = os.open(self.path / "running.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UnusableDirectory(self.path, error) from error
         try:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,7 +151,7 @@ class StateDirectory:
         """Return where the process is that runs on this directory, or ran and was killed; None if nobody says."""
         try:
             return Addresses(**json.loads(self.addresses.read_text()))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
 

@@ -28,7 +28,12 @@ class Delivered(NamedTuple):
 
 @dataclass(frozen=True)
 class Tally:
-    """The figures of a demo. ``problems`` says in words what does not add up."""
+    """The figures of a demo.
+
+    Attributes:
+        no_address: Runs that came to the text message, of people who have no number.
+        problems: What does not add up, in words.
+    """
 
     members: int
     entered: int
@@ -37,6 +42,7 @@ class Tally:
     clicks: int
     timeouts: int
     texts: int
+    no_address: int
     uncertain: int
     outcomes: Mapping[str, int]
     problems: Sequence[str] = field(default=())
@@ -72,13 +78,14 @@ def tally(connection: Connection, delivered: Sequence[Delivered], followed: Mapp
     checks.equal("runs that left the wait (or failed before)", clicks + timeouts + failed, "entered", figures.entered)
     mails = sum(count for (channel, _), count in ledger.states.items() if channel == "email")
     checks.equal("mails in the ledger", mails, "entered", figures.entered)
+    no_address = _no_number(connection)
     sms = sum(count for (channel, _), count in ledger.states.items() if channel == "sms")
-    checks.equal("texts in the ledger, and people without a number", sms + _no_number(connection), "clicks", clicks)
+    checks.equal("texts in the ledger, and people without a number", sms + no_address, "clicks", clicks)
     _check_clicks(connection, checks, followed)
     uncertain = sum(count for (_, state), count in ledger.states.items() if state == "uncertain")
     return Tally(
-        members, figures.entered, figures.excluded, emails, clicks, timeouts, texts, uncertain, figures.outcomes,
-        checks.problems,
+        members, figures.entered, figures.excluded, emails, clicks, timeouts, texts, no_address, uncertain,
+        figures.outcomes, checks.problems,
     )  # fmt: skip
 
 

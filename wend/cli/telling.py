@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from wend.cli.output import clean, fields, instant, say_length, say_value, state
+from wend.cli.output import clean, fields, instant, say_length, say_pairs, say_value, state
 
 _SETTLED: Final[Mapping[str, str]] = {
     "accepted": "the message was accepted",
@@ -67,7 +67,7 @@ def draw_run(run: Mapping[str, Any]) -> RenderableType:
         "profile": run["profile_id"],
         "entry": f"{run['entry_id']} (entry number {run['entry_number']})",
         "workflow": run["workflow_id"],
-        "properties": run["properties"],
+        "properties": say_pairs(run["properties"]),
     }
     shown = {name: value for name, value in head.items() if value}
     return Group(Text(f"Run {run['id']}", "bold"), fields({**shown, "state": _standing(run)}), Text(), _timeline(run))

@@ -1,5 +1,6 @@
 """``wend try``: one sample person through the short journey, over the API, and where to look then."""
 
+import os
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -10,7 +11,8 @@ import httpx2
 
 from wend.cli.people import Invented, invent
 from wend.cli.sampling import TO_TRY
-from wend.cli.screen import say
+from wend.cli.screen import LINK, own_command, say
+from wend.cli.session import DEFAULT_URL, api_token
 from wend.cli.state import Addresses
 from wend.errors import Conflict, Unavailable
 
@@ -25,7 +27,9 @@ def send_somebody(addresses: Addresses) -> None:
         Unavailable: No Wend answers there.
         Conflict: It does not have the samples, or everybody who was tried is inside.
     """
-    with httpx2.Client(timeout=10, trust_env=False) as client:
+    token = api_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with httpx2.Client(timeout=10, trust_env=False, headers=headers) as client:
         try:
             seen = _newest(client, addresses)
             person, run = _start(client, addresses)
@@ -39,7 +43,9 @@ def send_somebody(addresses: Addresses) -> None:
         workflow = f"{addresses.temporal_ui}/namespaces/default/workflows/{quote(run['workflow_id'], safe='')}"
         say(f"  the workflow        {workflow}")
     say(f"  the run             {addresses.api}/v1/runs/{run['id']}")
-    say("\nClick the link in the mail: the text message is in the inbox some seconds later.")
+    elsewhere = "" if addresses.api == (os.environ.get("WEND_API_URL") or DEFAULT_URL) else f" --api {addresses.api}"
+    say(f"  its path in words   {own_command()} run {run['id']}{elsewhere}")
+    say(f"\nClick {LINK!r} in the mail: the text message is in the inbox some seconds later.")
 
 
 def _start(client: httpx2.Client, addresses: Addresses) -> tuple[Invented, dict[str, Any]]:
@@ -50,6 +56,13 @@ def _start(client: httpx2.Client, addresses: Addresses) -> tuple[Invented, dict[
             run: dict[str, Any] = client.get(f"{addresses.api}/v1/runs/{answer.json()['id']}").json()
             return person, run
         problem = answer.json()
+        if answer.status_code == httpx2.codes.UNAUTHORIZED:
+            raise Conflict("The API asks for a key: set WEND_API_TOKEN to the one that it was started with.")
+        if answer.status_code == httpx2.codes.NOT_FOUND:
+            raise Conflict(
+                f"{problem['detail']} This Wend runs without samples, or without all of them; "
+                "start it with them: wend up"
+            )
         if problem["type"] != "urn:wend:problem:still-inside":
             raise Conflict(problem["detail"])
     raise Conflict(f"The first {MOST_TRIED} sample people are all inside. Click the links in their mails.")

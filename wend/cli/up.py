@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wend.cli.ports import LOCAL, WantedPort, check_free, listen
-from wend.cli.screen import called_by_make, out, own_command, say
+from wend.cli.ports import LOCAL, MOST_PORT, WantedPort, check_free, listen
+from wend.cli.screen import LINK, called_by_make, out, own_command, say
+from wend.cli.session import api_token
 from wend.cli.state import Addresses, StateDirectory
-from wend.errors import Conflict
+from wend.errors import Conflict, InvalidDocument, Problem
+from wend.settings import SHORTEST_TOKEN
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from wend.cli.sampling import Loaded
     from wend.storage.database import Database
 
@@ -28,21 +32,29 @@ def register(app: typer.Typer) -> None:
 
 def up(
     dir: Dir = DIR,
-    port: Annotated[int, typer.Option(help="The API, and links in messages; 0 takes any free port, here and below.")]
-    = 8000,
-    temporal_port: Annotated[int, typer.Option(help="The Temporal server.")] = 7233,
-    ui_port: Annotated[int, typer.Option(help="The Temporal UI.")] = 8233,
-    sink_port: Annotated[int, typer.Option(help="The inbox, and the provider of text messages.")] = 8025,
-    smtp_port: Annotated[int, typer.Option(help="The inbox's SMTP.")] = 1025,
+    port: Annotated[
+        int,
+        typer.Option(
+            help="The API, and links in messages; 0 takes any free port, here and below.", min=0, max=MOST_PORT
+        ),
+    ] = 8000,
+    temporal_port: Annotated[int, typer.Option(help="The Temporal server.", min=0, max=MOST_PORT)] = 7233,
+    ui_port: Annotated[int, typer.Option(help="The Temporal UI.", min=0, max=MOST_PORT)] = 8233,
+    sink_port: Annotated[
+        int, typer.Option(help="The inbox, and the provider of text messages.", min=0, max=MOST_PORT)
+    ] = 8025,
+    smtp_port: Annotated[int, typer.Option(help="The inbox's SMTP.", min=0, max=MOST_PORT)] = 1025,
     samples: Annotated[bool, typer.Option("--samples/--no-samples", help="Load sample people and journeys.")] = True,
 ) -> None:  # fmt: skip
     """Run Wend on this machine: Temporal with its UI, API, worker, relay, and an inbox for what is sent.
 
-    Everything is kept in the state directory; the next start goes on where this one was.
+    Everything is kept in the state directory; the next start goes on where this one was. If WEND_API_TOKEN is set,
+    the API asks for it.
     """
     from wend.cli import logs
     from wend.cli.supervising import run_process
 
+    token = _token()
     state = StateDirectory(dir).make()
     with state.held():
         check_free(
@@ -58,7 +70,7 @@ def up(
         logs.configure("console", state.log)
 
         async def run(stopping: asyncio.Event) -> None:
-            await _run(state, port, temporal_port, ui_port, sink_port, smtp_port, samples, stopping)
+            await _run(state, port, temporal_port, ui_port, sink_port, smtp_port, samples, token, stopping)
 
         run_process(run)
         say("Stopped. The next start goes on from here.")
@@ -72,6 +84,7 @@ async def _run(
     sink_port: int,
     smtp_port: int,
     samples: bool,
+    token: "SecretStr | None",
     stopping: asyncio.Event,
 ) -> None:
     from wend.cli import local
@@ -90,7 +103,7 @@ async def _run(
             await asyncio.to_thread(schema.upgrade, state.database_url)
         async with Sink(state.sink_database, smtp_port, sink_port, LOCAL) as sink:
             listener = listen(LOCAL, port)
-            settings = local.local_settings(state, listener.getsockname()[1], sink.smtp_port, sink.http_url)
+            settings = local.local_settings(state, listener.getsockname()[1], sink.smtp_port, sink.http_url, token)
             api = str(settings.public_url).rstrip("/")
             addresses = Addresses.here(api, server.address, server.ui_url, sink.http_url)
 
@@ -108,6 +121,22 @@ async def _run(
         await asyncio.to_thread(server.stop)
 
 
+def _token() -> "SecretStr | None":
+    """Return the key that the API is to ask for; ``None`` where the environment holds none.
+
+    Raises:
+        InvalidDocument: It is too short to be one.
+    """
+    from pydantic import SecretStr
+
+    token = api_token()
+    if token is not None and len(token) < SHORTEST_TOKEN:
+        raise InvalidDocument(
+            "The environment", [Problem("WEND_API_TOKEN", f"is shorter than {SHORTEST_TOKEN} characters")]
+        )
+    return SecretStr(token) if token is not None else None
+
+
 def _tell(state: StateDirectory, addresses: Addresses, loaded: "Loaded | None", database: "Database") -> None:
     """Print where everything is, and what to try next."""
     again = "make up" if called_by_make() else "wend up"
@@ -119,14 +148,29 @@ def _tell(state: StateDirectory, addresses: Addresses, loaded: "Loaded | None", 
         ("State", f"{_short(state.path)}   (log: {_short(state.log)})"),
     ):
         say(f"  {what:<13}{where}")
+    if api_token() is not None:
+        say("\nThe API asks for the key in WEND_API_TOKEN; commands take it from their environment.")
     if loaded and (loaded.profiles or loaded.things):
         say(f"\nLoaded {loaded.profiles} invented people, and {', '.join(loaded.things)}.")
     if (reference := _reference(database)) is not None:
         say(f"\n{reference}")
+    if _can_be_tried(database):
         option = "" if state.path == StateDirectory(DIR).path else f" --dir {_short(state.path)}"
         say("\nTo see a journey at once, send one person through a short form of it:\n")
         say(f"  {own_command()} try{option}\n", "bold")
-        say("then open the inbox and click the link in the mail: the text message follows within seconds.\n")
+        say(f"then open the inbox and click {LINK!r} in the mail: the text message follows within seconds.\n")
+
+
+def _can_be_tried(database: "Database") -> bool:
+    from wend.cli.sampling import TO_TRY
+    from wend.errors import NotFound
+    from wend.lifecycle.figures import read_figures
+
+    try:
+        with database.read() as connection:
+            return read_figures(connection, TO_TRY, []).state == "live"
+    except NotFound:
+        return False
 
 
 def _reference(database: "Database") -> str | None:
@@ -148,7 +192,7 @@ def _reference(database: "Database") -> str | None:
     if ahead is None or not (ahead.coming or ahead.overdue):
         return f"The journey {REFERENCE!r} is {figures.state}."
     segment = ahead.version.definition.entry.segment if ahead.version.definition.entry else ""
-    when = f"at {ahead.coming[0].at.astimezone():%H:%M}" if ahead.coming else "now"
+    when = f"at {ahead.coming[0].at.astimezone():%H:%M %Z on %Y-%m-%d}" if ahead.coming else "now"
     return f"The journey {REFERENCE!r} is published: {when} it takes in everybody in {segment!r}."
 
 

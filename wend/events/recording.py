@@ -16,16 +16,14 @@ import structlog
 from sqlalchemy import Connection
 
 from wend import outbox
-from wend.errors import NotFound
+from wend.errors import Conflict, NotFound
 from wend.journeys.facts import Happening
 from wend.journeys.results import Park
 from wend.journeys.serial import load_plan
 from wend.journeys.simulation import listens_to
+from wend.journeys.state import CLICK
 from wend.storage.database import Database, insert_ignoring, lock_profile
 from wend.storage.tables import events, moves, runs, sent_links, sent_messages
-
-CLICK = "click"
-"""The name of the events that clicks are; nobody else may send one."""
 
 SKEW_ALARM = timedelta(seconds=1)
 
@@ -71,6 +69,18 @@ class RecordedEvent:
     id: UUID
     at: datetime
     new: bool
+
+
+class EventIdUsedOtherwise(Conflict):
+    """The id of an event came before, with another profile, name or properties."""
+
+    def __init__(self, key: str, differs: Sequence[str]) -> None:
+        super().__init__(
+            f"The event id {key!r} was used before, with another {' and '.join(differs)}; nothing was "
+            "stored. Give each event its own id."
+        )
+        self.key = key
+        self.differs = tuple(differs)
 
 
 class EventLog:
@@ -130,6 +140,7 @@ class EventLog:
         """Store events, all or none, in the order given; those stored before are left as they are.
 
         Raises:
+            EventIdUsedOtherwise: A key came before, for another event; nothing was stored.
             NotFound: A profile does not exist; nothing was stored.
         """
         with self._database.write() as connection:
@@ -157,7 +168,8 @@ class EventLog:
             )
         )
         if inserted.rowcount == 0:
-            known = connection.execute(sa.select(events.c.id, events.c.at).where(events.c.key == incoming.key)).one()
+            known = connection.execute(_KNOWN.where(events.c.key == incoming.key)).one()
+            _check_the_same(known, incoming)
             return RecordedEvent(incoming.key, known.id, known.at, new=False)
         _announce(connection, concerned, happening, happening.at)
         return RecordedEvent(incoming.key, happening.id, happening.at, new=True)
@@ -174,6 +186,8 @@ class EventLog:
         return decided + timedelta(microseconds=1)
 
 
+_KNOWN = sa.select(events.c.id, events.c.at, events.c.profile_id, events.c.name, events.c.properties)
+
 _LINK = sa.select(sent_links.c.name, sent_links.c.destination, sent_messages.c.run_id, sent_messages.c.profile_id).join(
     sent_messages, sent_messages.c.id == sent_links.c.message_id
 )
@@ -187,6 +201,26 @@ _RUN = sa.select(
     runs.c.decided_at,
     runs.c.ended_at,
 )
+
+
+def _check_the_same(known: Any, incoming: IncomingEvent) -> None:
+    """Raise ``EventIdUsedOtherwise`` unless the stored event is this one; the sender's time may differ."""
+    compared = {
+        "profile": known.profile_id == incoming.profile_id,
+        "name": known.name == incoming.name,
+        "properties": _equal(known.properties, dict(incoming.properties)),
+    }
+    if differs := [part for part, same in compared.items() if not same]:
+        raise EventIdUsedOtherwise(incoming.key, differs)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Return whether JSON values are equal: 1 is 1.0 (PostgreSQL does not keep them apart), and neither is true."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_equal(value, other[name]) for name, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
 
 
 def _announce(connection: Connection, concerned: Sequence[Any], happening: Happening, now: datetime) -> None:

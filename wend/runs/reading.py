@@ -152,11 +152,24 @@ def page_runs(
     entry_id: UUID | None = None,
     state: str | None = None,
     step: str | None = None,
-    after: UUID | None = None,
+    before: tuple[datetime, UUID] | None = None,
     limit: int = 100,
 ) -> list[RunSummary]:
-    """Return runs in the order of their ids, those behind ``after``, narrowed by whatever is given."""
-    query = sa.select(runs).order_by(runs.c.id).limit(limit)
+    """Return runs, the newest first, narrowed by whatever is given.
+
+    Those of one instant (an entry makes them so) come by their ids, descending.
+
+    Args:
+        connection: Where they are.
+        journey: Its key.
+        profile_id: Whose.
+        entry_id: Of this entry.
+        state: Where they stand.
+        step: At which step they are.
+        before: ``created_at`` and ``id`` of a run: those behind it.
+        limit: The most that are returned.
+    """
+    query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
     wanted = {
         runs.c.journey_key: journey,
         runs.c.profile_id: profile_id,
@@ -167,8 +180,9 @@ def page_runs(
     for column, value in wanted.items():
         if value is not None:
             query = query.where(column == value)
-    if after is not None:
-        query = query.where(runs.c.id > after)
+    if before is not None:
+        at, run_id = before
+        query = query.where(sa.or_(runs.c.created_at < at, sa.and_(runs.c.created_at == at, runs.c.id < run_id)))
     return [_summary(row) for row in connection.execute(query)]
 
 

@@ -99,7 +99,7 @@ class Database:
         if parsed.get_backend_name() == "postgresql":
             self.dialect = "postgresql"
             self._writer = _postgresql_engine(parsed, connections, lock_timeout)
-            self._reader = self._writer.execution_options(postgresql_readonly=True)
+            self._reader = self._writer.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
             return
         self.dialect = "sqlite"
         path = sqlite_path(parsed)
@@ -117,9 +117,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that cannot write.
-
-        SQLite reads one snapshot throughout, PostgreSQL one per statement.
+        """Open a transaction that cannot write, and reads one snapshot throughout.
 
         Raises:
             Unavailable: The database cannot be reached, or was lost on the way.

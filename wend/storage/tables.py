@@ -212,6 +212,7 @@ runs = sa.Table(
         postgresql_where=sa.text("started_at IS NULL"),
     ),
     sa.Index(None, "journey_key", "version", "state", "step"),
+    sa.Index(None, "journey_key", "created_at", "id"),
     sa.Index(None, "entry_id", "state"),
     sa.Index(None, "profile_id"),
 )

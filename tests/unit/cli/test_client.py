@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from wend.cli.client import Api, Refused, Unreachable
+from wend.cli.client import Api, NoAddress, Refused, Unreachable
 
 
 def api(answer: Callable[[httpx2.Request], httpx2.Response], **options: Any) -> Api:
@@ -59,6 +59,21 @@ def test_the_key_is_sent_and_asked_for() -> None:
 def test_another_server_is_told_from_wend(status: int) -> None:
     with pytest.raises(Refused, match="not as Wend's API does"):
         api(lambda _: httpx2.Response(status, text="<html>")).get("x")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("localhost:8001", "write http://localhost:8001"),
+        ("wend.example", "write http://wend.example"),
+        ("ftp://wend.example", "such as http://"),
+        ("http://localhost:99999", "such as http://"),
+        ("", "such as http://"),
+    ],
+)
+def test_an_address_that_is_none_says_how_to_write_one(url: str, said: str) -> None:
+    with pytest.raises(NoAddress, match=said):
+        Api(url)
 
 
 def test_nobody_there_says_where_it_looked_and_how_to_start() -> None:

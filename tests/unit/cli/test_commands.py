@@ -11,6 +11,10 @@ from typer.testing import CliRunner
 
 from wend.cli import app
 from wend.cli.inputs import confirm
+from wend.cli.sampling import read_sample
+from wend.cli.screen import LINK
+from wend.cli.state import UnusableDirectory
+from wend.errors import Conflict
 
 ROOT = Path(__file__).parents[3]
 RUNNER = CliRunner()
@@ -39,10 +43,55 @@ def test_a_terminal_is_asked_before_something_ends(monkeypatch: pytest.MonkeyPat
         confirm("Stop it?", yes=False)
 
 
-def test_nobody_is_asked_in_a_script_or_with_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_nothing_ends_unless_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    confirm("Stop it?", yes=False)
+    with pytest.raises(typer.BadParameter, match="add --yes"):
+        confirm("Stop it?", yes=False)
     confirm("Stop it?", yes=True)
+
+
+@pytest.mark.parametrize("command", ["up", "demo", "sink"])
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_that_is_none_is_a_matter_of_usage(command: str, port: int) -> None:
+    refused = RUNNER.invoke(app, [command, "--port", str(port)])
+    assert refused.exit_code == 2
+    assert "--port" in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_file_is_no_state_directory(tmp_path: Path, command: str) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path in (file, file / "below"):
+        refused = RUNNER.invoke(app, [command, "--dir", str(path)])
+        assert isinstance(refused.exception, UnusableDirectory)
+        assert "Choose another one with --dir" in str(refused.exception)
+
+
+def test_a_sink_keeps_messages_in_no_directory_and_no_other_file(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("This is no database. " * 100)
+    for path in (tmp_path, other, tmp_path / "absent" / "sink.db"):
+        refused = RUNNER.invoke(app, ["sink", "--port", "0", "--smtp-port", "0", "--file", str(path)])
+        assert isinstance(refused.exception, Conflict)
+        assert "--file" in str(refused.exception)
+
+
+def test_up_refuses_a_key_that_is_too_short(tmp_path: Path) -> None:
+    refused = RUNNER.invoke(app, ["up", "--dir", str(tmp_path / "state")], env={"WEND_API_TOKEN": "hunter2"})
+    assert "WEND_API_TOKEN: is shorter than 16" in str(refused.exception)
+    assert "hunter2" not in str(refused.exception)
+    assert not (tmp_path / "state").exists()
+
+
+def test_nothing_to_try_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = RUNNER.invoke(app, ["try", "--dir", str(tmp_path / "file")])
+    assert isinstance(refused.exception, Conflict)
+
+
+def test_the_link_to_click_is_in_the_mail() -> None:
+    assert f">{LINK}</a>" in read_sample("product-announcement.message")["content"]["html"]
 
 
 def test_an_unknown_command_is_a_matter_of_usage() -> None:

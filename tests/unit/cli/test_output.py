@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wend.cli.output import NOTHING, Output, clean, instant, say_length, say_value
+from wend.cli.output import NOTHING, Output, clean, instant, moment, say_length, say_pairs, say_value
 from wend.cli.telling import say_late, say_why
 from wend.errors import InvalidDocument, NotFound, Problem
 
@@ -64,6 +64,10 @@ def test_values_are_said_in_a_cell(value: Any, said: str) -> None:
     assert say_value(value) == said
 
 
+def test_properties_are_said_as_they_are_given() -> None:
+    assert say_pairs({"source": "ads", "n": 2, "tags": ["a", "b"]}) == "source=ads, n=2, tags=a, b"
+
+
 def test_what_comes_from_outside_cannot_steer_the_terminal() -> None:
     assert clean("a\x1b[2Jb\r\nc") == "a\\x1b[2Jb\\x0d\nc"
 
@@ -72,6 +76,14 @@ def test_instants_are_told_in_this_machines_zone() -> None:
     assert instant(AT) == "2026-12-01 09:00:00 UTC"
     assert instant(None) == NOTHING
     assert instant("9999-12-31T23:59:59.999999Z") == "the end of time"
+
+
+def test_instants_in_tables_are_told_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    assert moment(AT) == "2026-12-01 09:00:00"
+    assert moment(None) == NOTHING
+    assert moment("9999-12-31T23:59:59.999999Z") == "the end of time"
 
 
 @pytest.mark.parametrize(
@@ -104,6 +116,7 @@ def test_an_error_goes_to_standard_error_with_every_problem(capsys: pytest.Captu
     Output(as_json=False).refuse(InvalidDocument("The journey", problems))
     told = capsys.readouterr()
     assert told.out == ""
+    assert not [line for line in told.err.splitlines() if line.endswith(" ")]
     assert [line.split() for line in told.err.splitlines()] == [
         ["error:", "The", "journey", "has", "2", "problem(s):"],
         ["error", "steps.a:", "is", "wrong"],

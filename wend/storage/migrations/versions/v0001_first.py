@@ -181,6 +181,7 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_runs_entry_id_state", "runs", ["entry_id", "state"])
+    op.create_index("ix_runs_journey_key_created_at_id", "runs", ["journey_key", "created_at", "id"])
     op.create_index("ix_runs_journey_key_version_state_step", "runs", ["journey_key", "version", "state", "step"])
     op.create_index("ix_runs_profile_id", "runs", ["profile_id"])
     op.create_index(
