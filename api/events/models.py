@@ -9,7 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from api.bodies import parse_as
 from api.model import IdentityIn, In, Instant, Out, Properties
 from api.parts import ApiParts
-from wend.events.recording import CLICK, RecordedEvent
+from wend.events.recording import RecordedEvent
+from wend.journeys.state import CLICK
 
 MOST_EVENTS: Final = 500
 
