@@ -8,6 +8,7 @@ Histories are added, never edited: an existing file is left alone unless ``--aga
 import argparse
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,6 +164,12 @@ async def _has(handle: WorkflowHandle[Any, Any], kind: "EventType.ValueType") ->
         await asyncio.sleep(0.05)
 
 
+def _without_this_machine(text: str) -> str:
+    """Return a recording without the paths and the name of the machine that it was made on."""
+    text = re.sub(r'(File \\")[^"\\]*?/(?=(?:site-packages|workflows)/)', r"\1", text)
+    return re.sub(r'("identity": ")[^"]*(")', r"\1recorder\2", text)
+
+
 async def main(again: set[str]) -> None:
     """Record what is missing."""
     HISTORIES.mkdir(parents=True, exist_ok=True)
@@ -174,7 +181,7 @@ async def main(again: set[str]) -> None:
             handle = await asyncio.wait_for(record(rig), timeout=60)
             history = await handle.fetch_history()
             document = {"workflow_id": handle.id, **json.loads(history.to_json())}
-            path.write_text(json.dumps(document, indent=1) + "\n")
+            path.write_text(_without_this_machine(json.dumps(document, indent=1)) + "\n")
             print(f"{path}: {len(history.events)} events")
 
 
