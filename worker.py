@@ -35,9 +35,6 @@ CACHED_RUNS = 2000
 STICKY_TIMEOUT = timedelta(seconds=2)
 """How long a run waits for the cache of a worker that died."""
 
-ACTIVITIES = 32
-"""At once: the sends that a killed worker can leave uncertain. More of them come from more workers."""
-
 THREADS = 16
 """Database work at once."""
 
@@ -110,7 +107,6 @@ def build_worker(
         workflow_runner=runner or UnsandboxedWorkflowRunner(),
         max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         max_cached_workflows=CACHED_RUNS,
-        max_concurrent_activities=ACTIVITIES,
         max_concurrent_local_activities=THREADS,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=timedelta(seconds=20),
