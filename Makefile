@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+JOBS ?= 2
 
 bin := $(VENV)/bin
 pip := $(bin)/python -m pip install --disable-pip-version-check --no-input --timeout 60 --retries 8 --quiet
@@ -20,6 +21,7 @@ help: ## Say what there is to make, and the variables
 	@echo "Variables (make test ARGS='-k clicks'):"
 	@echo "  PYTHON=python3    the Python to make the environment with, 3.11 or newer"
 	@echo "  VENV=.venv        where the environment is"
+	@echo "  JOBS=2            processes that run the tests"
 	@echo "  ARGS=             further arguments for up, demo, test, bench and migration"
 
 # -- the environment ------------------------------------------------------------------------------------------
@@ -88,7 +90,7 @@ contracts: $(made_dev) ## Check who imports whom
 	@$(bin)/lint-imports --no-logo
 
 pytest: $(made_dev) ## Run the tests alone (ARGS='tests/unit -k clicks')
-	@$(bin)/python -m tools.judge $(ARGS)
+	@$(bin)/python -m tools.judge --numprocesses=$(JOBS) --dist=worksteal $(ARGS)
 
 # -- changing -------------------------------------------------------------------------------------------------
 

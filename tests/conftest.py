@@ -2,6 +2,16 @@
 
 from importlib.util import find_spec
 
+import pytest
+
+from wend.cli import logs
+
 pytest_plugins = ["tests.support.postgres", "tests.support.temporal"]
 if find_spec("tests.support.databases"):
     pytest_plugins.append("tests.support.databases")
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep commands that run inside this process from taking its log over: tests after them would read an empty one."""
+    monkeypatch.setattr(logs, "configure", lambda *_, **__: None)

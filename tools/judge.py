@@ -78,6 +78,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Write the status down when everything is over: tests, session fixtures, reports."""
+    if hasattr(config, "workerinput"):
+        return  # one of several processes that run the tests: whoever started them knows the status
     status: Path | None = config.getoption("--record-status")
     if status is not None and (session_status := config.stash.get(_STATUS, None)) is not None:
         status.write_text(f"{session_status}\n")

@@ -55,7 +55,8 @@ def run_command(
     *words: object, api: str | None = None, input: str | bytes | None = None, env: Mapping[str, str] | None = None
 ) -> Ran:
     """Run ``wend`` with these words, against the API at that address."""
-    environment = {"WEND_API_URL": api, "WEND_API_TOKEN": None, "TERM": "dumb", **(env or {})}
+    # As wide as somebody who reads tables has it, wherever the tests run.
+    environment = {"WEND_API_URL": api, "WEND_API_TOKEN": None, "TERM": "dumb", "COLUMNS": "200", **(env or {})}
     result = CliRunner().invoke(app, [str(word) for word in words], input=input, env=environment)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

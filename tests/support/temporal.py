@@ -41,9 +41,7 @@ async def time_skipping_env() -> AsyncIterator[WorkflowEnvironment]:
     environment = await WorkflowEnvironment.start_time_skipping_v2(
         data_converter=pydantic_data_converter,
         dev_server_existing_path=str(find_executable()),
-        dev_server_extra_args=[
-            f"--dynamic-config-value={key}={json}" for key, json in _TIME_SKIPPING.items()
-        ],
+        dev_server_extra_args=[f"--dynamic-config-value={key}={json}" for key, json in _TIME_SKIPPING.items()],
         search_attributes=[
             SearchAttributeKey.for_keyword(name) if type_ == "Keyword" else SearchAttributeKey.for_int(name)
             for name, type_ in SEARCH_ATTRIBUTES.items()

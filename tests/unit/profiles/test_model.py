@@ -41,7 +41,7 @@ def test_everything_wrong_is_told_with_its_path() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [2**63, -(2**63) - 1, 1e300, float("inf"), "nul\0", {"nul\0": 1}, {1: 2}, {"a": object()}, ("tuple",)],
+    [2**63, -(2**63) - 1, 1e300, float("inf"), "nul\0", {"nul\0": 1}, {1: 2}, {"a": object}, ("tuple",)],
     ids=repr,
 )
 def test_what_a_database_would_not_keep_is_refused(value: object) -> None:
