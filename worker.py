@@ -8,6 +8,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from activities.entries import EntryActivities
+from activities.fanout import FanOutActivities
 from activities.runs import RunActivities
 from activities.threads import Threads
 from wend.channels.factory import Channels
@@ -19,7 +20,7 @@ from wend.relay import Relay
 from wend.runs.advancing import Advancer
 from wend.runs.composing import Composer
 from wend.runs.ledger import Ledger
-from wend.runs.starting import Starter
+from wend.runs.starting import ENTRY_RATE, Starter
 from wend.storage.database import Database
 from workflows.journey_run import JourneyRun
 from workflows.segment_entry import SegmentEntry
@@ -52,15 +53,25 @@ class Core:
     task_queue: str
 
     @classmethod
-    def build(cls, database: Database, client: Client, executor: Executor, task_queue: str) -> "Core":
-        """Put together what worker and relay need."""
+    def build(
+        cls, database: Database, client: Client, executor: Executor, task_queue: str, entry_rate: int = ENTRY_RATE
+    ) -> "Core":
+        """Put together what worker and relay need.
+
+        Args:
+            database: Migrated.
+            client: Temporal.
+            executor: Threads for database work.
+            task_queue: Where workflows are started and worked on.
+            entry_rate: Profiles per second that all journeys take in together.
+        """
         versions = Versions()
         return cls(
             database,
             client,
             executor,
             versions,
-            Starter(database, versions),
+            Starter(database, versions, entry_rate),
             Timetable(database, versions),
             task_queue,
         )
@@ -88,9 +99,8 @@ def build_worker(
     ledger = Ledger(core.database, core.versions, Composer(keys, public_url))
     options = {} if provider_timeout is None else {"provider_timeout": provider_timeout}
     runs = RunActivities(Advancer(core.database, core.versions), ledger, channels, threads, **options)
-    entries = EntryActivities(
-        core.client, EntryDesk(core.database, core.versions), core.timetable, core.starter, threads
-    )
+    entries = EntryActivities(core.client, EntryDesk(core.database, core.versions), core.timetable, threads)
+    fanout = FanOutActivities(core.client, core.starter, threads)
     return Worker(
         core.client,
         task_queue=core.task_queue,
@@ -99,7 +109,7 @@ def build_worker(
             runs.advance_run,
             runs.send_message,
             entries.open_entry,
-            entries.start_runs,
+            fanout.start_runs,
             entries.finish_entry,
             entries.refill_schedule,
         ],

@@ -1,28 +1,20 @@
-"""What a segment entry's workflow has done: open the entry, start its runs, count, fill the schedule up."""
+"""What a segment entry's workflow has done: open the entry, count, fill the schedule up."""
 
-import asyncio
-import time
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from uuid import UUID
 
 import structlog
 from temporalio import activity
 from temporalio.client import Client
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
-from temporalio.service import RPCError
 
 from activities.threads import Threads
 from wend import wire
-from wend.entries.opening import EntryDesk, OpenedEntry
-from wend.entries.timetable import Timetable
-from wend.launching import launch
-from wend.runs.starting import BATCH, Starter, StartOrder
+from wend.entries.failing import Kind, keep_values_out, note_failure, note_recovery, say
+from wend.entries.opening import EntryDesk, EntryDoesNotAddUp, OpenedEntry
+from wend.entries.timetable import Look, Timetable
+from wend.entries.watching import Watcher
+from wend.errors import WendError
+from wend.journeys.occurrences import Occurrence
 from wend.scheduling import ensure_schedule
-
-IN_FLIGHT = 16
-"""Starts under way at once; more make the server slower, not faster."""
 
 log = structlog.get_logger()
 
@@ -34,88 +26,77 @@ class EntryActivities:
         client: Starts workflows.
         desk: Opens entries.
         timetable: Says what is due.
-        starter: Claims pending runs.
         threads: Where database work runs.
     """
 
-    def __init__(
-        self, client: Client, desk: EntryDesk, timetable: Timetable, starter: Starter, threads: Threads
-    ) -> None:
+    def __init__(self, client: Client, desk: EntryDesk, timetable: Timetable, threads: Threads) -> None:
         self._client = client
         self._desk = desk
         self._timetable = timetable
-        self._starter = starter
+        self._watcher = Watcher(timetable.database, timetable.versions)
         self._threads = threads
 
     @activity.defn(name=wire.OPEN_ENTRY)
     async def open_entry(self, opening: wire.OpenInput) -> wire.EntryFigures:
-        """Open the entry of the occurrence that is due, or return the one that was opened for it before."""
-        occurrence = await self._threads.run(self._timetable.due, opening.journey, opening.fired_at)
-        if occurrence is None:
-            return wire.EntryFigures(None, None, note="no occurrence is due, or the journey takes nobody in any more")
-        now = max(activity.info().started_time, occurrence.at)
-        opened = await self._threads.run(self._desk.open, opening.journey, occurrence, now)
-        if opened is None:
-            return wire.EntryFigures(None, occurrence.key, note="the journey takes nobody in any more")
-        return _figures(opened)
-
-    @activity.defn(name=wire.START_RUNS)
-    async def start_runs(self, start: wire.StartInput) -> int:
-        """Start the workflow of every pending run of an entry, within the journey's rate; return how many.
-
-        It may be killed anywhere, and run any number of times at once: in the end each run has one workflow.
+        """Open the entry of the occurrence that is due, or return the one that was opened for it before.
 
         Raises:
-            RPCError: Temporal did not take some; they are claimed again by the next attempt.
-            ApplicationError: The worker stops: a fan-out may last for days, and nobody waits for it with Ctrl-C.
+            Exception: Whatever came of reading the segments; it is written down, and tried again.
         """
-        clock = _Clock()
-        rate = await self._threads.run(self._desk.rate, start.entry_id)
-        pace = _Pace(rate)
-        done = 0
-        claiming = self._claim(start.entry_id, clock, min(BATCH, rate))
-        while True:
-            orders = await claiming
-            claiming = self._claim(start.entry_id, clock, min(BATCH, rate))
-            if orders:
-                await pace.wait(len(orders))
-                done += await self._launch_all(orders, clock)
-            elif await self._threads.run(self._starter.left, start.entry_id) == 0:
-                await claiming
-                return done
-            else:  # somebody else has claimed the rest, or died with it
-                await asyncio.sleep(1)
-            activity.heartbeat(done)
-            if activity.is_worker_shutdown():
-                await self._launch_all(await claiming, clock)
-                raise ApplicationError(
-                    "This worker stops; the next attempt goes on.",
-                    type="WorkerStops",
-                    category=ApplicationErrorCategory.BENIGN,
+        due: Occurrence | Look | None
+        if opening.occurrence is not None and opening.due_at is not None:
+            due = Occurrence(opening.occurrence, opening.due_at)
+        else:
+            due = await self._threads.run(self._timetable.due, opening.journey, opening.fired_at)
+        match due:
+            case None:
+                return wire.EntryFigures(
+                    None, None, note="no occurrence is due, or the journey takes nobody in any more"
                 )
+            case Look():
+                return await self._look(opening.journey, due)
+            case Occurrence():
+                return await self._open(opening.journey, due, asked=opening.asked)
 
-    def _claim(self, entry_id: UUID, clock: "_Clock", limit: int) -> "asyncio.Task[list[StartOrder]]":
-        """Claim a batch while the one before is being started."""
-        return asyncio.create_task(self._threads.run(self._starter.claim, entry_id, clock.now(), limit))
+    async def _open(self, journey: str, occurrence: Occurrence, *, asked: bool) -> wire.EntryFigures:
+        now = max(activity.info().started_time, occurrence.at)
+        if not asked and await self._threads.run(self._watcher.write_off_late, journey, occurrence, now):
+            return wire.EntryFigures(None, occurrence.key, note="it is too late for it; it is written down as missed")
+        try:
+            opened = await self._threads.run(self._desk.open, journey, occurrence, now)
+        except Exception as error:
+            await self._note_failure(journey, occurrence, error, "segment")
+            keep_values_out(error)
+            raise
+        if opened is None:
+            return wire.EntryFigures(None, occurrence.key, note="the journey takes nobody in any more")
+        if opened.state in ("missed", "skipped", "failed"):
+            return wire.EntryFigures(None, occurrence.key, note=f"it is written down as {opened.state}")
+        return _figures(opened)
 
-    async def _launch_all(self, orders: Sequence[StartOrder], clock: "_Clock") -> int:
-        gate = asyncio.Semaphore(IN_FLIGHT)
+    async def _look(self, journey: str, look: Look) -> wire.EntryFigures:
+        now = max(activity.info().started_time, look.fired_at)
+        try:
+            opened = await self._threads.run(self._desk.look_for_joiners, journey, look.fired_at, now)
+        except Exception as error:
+            await self._note_failure(journey, look.named, error, "joiners")
+            if now < look.next_at or isinstance(error, EntryDoesNotAddUp):
+                keep_values_out(error)
+                raise
+            # The next look takes over; looks that cannot be made must not pile up.
+            return wire.EntryFigures(None, None, note="its segments cannot be read; later looks try it", refill=False)
+        await self._threads.run(note_recovery, self._timetable.database, journey, now)
+        if opened is None:
+            return wire.EntryFigures(None, None, note="nobody has joined since the last look", refill=False)
+        return replace(_figures(opened), refill=False)
 
-        async def one(order: StartOrder) -> UUID:
-            async with gate:
-                await launch(self._client, order, activity.info().task_queue)
-            return order.run_id
-
-        results = await asyncio.gather(*map(one, orders), return_exceptions=True)
-        started = [each for each in results if isinstance(each, UUID)]
-        if started:
-            await self._threads.run(self._starter.mark_started, started, clock.now())
-        for each in results:
-            if isinstance(each, RPCError):
-                log.warning("starts failed", failed=len(orders) - len(started), error=each.message)
-            if isinstance(each, BaseException):
-                raise each
-        return len(started)
+    async def _note_failure(self, journey: str, occurrence: Occurrence, error: Exception, kind: Kind) -> None:
+        attempt, now = activity.info().attempt, activity.info().started_time
+        database = self._timetable.database
+        try:
+            await self._threads.run(note_failure, database, journey, occurrence, error, attempt, now, kind)
+        except WendError as away:  # the failure that counts is the first one, which is raised by whoever called
+            log.warning("failure could not be written down", journey=journey, error=say(away))
 
     @activity.defn(name=wire.FINISH_ENTRY)
     async def finish_entry(self, finish: wire.FinishInput) -> wire.EntryFigures:
@@ -133,32 +114,3 @@ class EntryActivities:
 
 def _figures(entry: OpenedEntry) -> wire.EntryFigures:
     return wire.EntryFigures(entry.id, entry.occurrence, entry.members, entry.entered, entry.excluded)
-
-
-class _Clock:
-    """The attempt's start by the server's clock, and what has passed since: decisions have the server's time."""
-
-    def __init__(self) -> None:
-        self._started_at = activity.info().started_time
-        self._began = time.monotonic()
-
-    def now(self) -> datetime:
-        return self._started_at + timedelta(seconds=time.monotonic() - self._began)
-
-
-class _Pace:
-    """Holds starts to a rate, counted from the first."""
-
-    def __init__(self, per_second: int) -> None:
-        self._per_second = per_second
-        self._began = time.monotonic()
-        self._let_through = 0
-
-    async def wait(self, count: int) -> None:
-        """Wait until ``count`` more may start."""
-        ahead = self._let_through / self._per_second - (time.monotonic() - self._began)
-        while ahead > 0:
-            await asyncio.sleep(min(ahead, 5))
-            activity.heartbeat()
-            ahead = self._let_through / self._per_second - (time.monotonic() - self._began)
-        self._let_through += count

@@ -12,6 +12,7 @@ from api.health.routes import router as health
 from api.journeys.routes import router as journeys
 from api.journeys.routes import schema_router as schema
 from api.messages.routes import router as messages
+from api.metrics.routes import router as metrics
 from api.parts import ApiParts
 from api.profiles.routes import router as profiles
 from api.runs.routes import router as runs
@@ -51,6 +52,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     common = declares(Unauthorized, ForeignPage, ForeignHost, InvalidDocument, Unavailable)
     for resource in _RESOURCES:
         app.include_router(resource, prefix=VERSION, dependencies=guarded, responses=common)
+    app.include_router(metrics, dependencies=guarded, responses=common)
     app.include_router(tracking)
     app.include_router(health)
     app.add_middleware(HostGuard, parts=parts)

@@ -18,6 +18,7 @@ TAGS: Final = [
     {"name": "journeys", "description": "Drafts, checks, publishing, the end, and figures."},
     {"name": "runs", "description": "One person's passage through a journey."},
     {"name": "events", "description": "What happened to people."},
+    {"name": "metrics", "description": "What alarms are made of, for Prometheus."},
     {"name": "tracking", "description": "The links in messages: what recipients reach."},
     {"name": "health", "description": "Whether this process lives, and whether it is ready."},
 ]

@@ -23,7 +23,6 @@ V = TypeVar("V")
 IDS: Final = TypeAdapter(UUID)
 KEYS: Final[TypeAdapter[str]] = TypeAdapter(Key)
 NUMBERS: Final[TypeAdapter[int]] = TypeAdapter(Annotated[int, Field(ge=1, lt=2**31)])
-NAMES: Final[TypeAdapter[str]] = TypeAdapter(Annotated[str, Field(pattern=r"^[A-Za-z0-9/:+-]{1,100}$")])
 MOMENTS: Final[TypeAdapter[tuple[datetime, UUID]]] = TypeAdapter(
     Annotated[tuple[Instant, UUID], BeforeValidator(lambda place: tuple(place.split("/")))]
 )

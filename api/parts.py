@@ -43,9 +43,14 @@ class ApiParts:
         return EventLog(self.database, self.clock)
 
     @cached_property
+    def versions(self) -> Versions:
+        """Published versions, compiled once."""
+        return Versions()
+
+    @cached_property
     def timetable(self) -> Timetable:
         """Says what comes next."""
-        return Timetable(self.database, Versions())
+        return Timetable(self.database, self.versions)
 
 
 async def _parts(request: Request) -> ApiParts:

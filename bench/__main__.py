@@ -1,6 +1,6 @@
 """``make bench``: prints a table of ratios and writes them as JSON.
 
-python -m bench [--runs 200] [--json reports/bench.json]
+python -m bench [--runs 200] [--members 100000] [--json reports/bench.json]
 """
 
 import argparse
@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 from rich.console import Console
 from rich.table import Table
 
+from bench import entering
 from bench.reference import measure_floor, measure_wend, steps
 from tools.rig import LINK, installed
 from wend.documents import parse_definition
@@ -72,10 +73,12 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--members", type=int, default=100_000)
     parser.add_argument("--json", type=Path, default=Path("reports/bench.json"))
     options = parser.parse_args()
     figures = asyncio.run(measure(options.runs))
     figures["simulated runs/s"] = simulate(5000)
+    figures |= entering.measure(options.members)
     table = Table("what", "measured")
     for name, value in figures.items():
         table.add_row(name, f"{value:,.2f}")

@@ -111,9 +111,16 @@ _NAMED = {
     "AfterPublish": "`{after_publish: …}`",
     "AtTime": "`{at: …}`",
     "EveryHours": "`{hours: …}`",
+    "EveryDays": "`{days: …}`",
+    "EveryWeeks": "`{weeks: …}`",
+    "EveryMonths": "`{months: …}`",
     "Schedule": "[schedule](#schedule)",
+    "Ceiling": "[ceiling](#ceiling)",
+    "Reentry": "[reentry](#reentry)",
+    "Window": "[window](#window)",
     "Case": "cases, each `{when: …, next: …}`",
     "AttributeCondition": "comparison",
+    "EventComparison": "comparison",
     "Ago": "`{ago: …}`",
     "Ahead": "`{ahead: …}`",
 }
@@ -126,7 +133,7 @@ def _default(field: Schema) -> str:
     if isinstance(default, Mapping):
         default = {name: value for name, value in default.items() if value is not None}
         return f"`{json.dumps(default)}`"
-    return f"`{default}`"
+    return f"`{json.dumps(default) if isinstance(default, bool) else default}`"
 
 
 def _markdown(text: str) -> str:

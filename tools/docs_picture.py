@@ -60,7 +60,7 @@ def picture() -> str:
 def draw(definition: JourneyDefinition) -> str:
     """Return a journey as SVG whose steps follow one another, but for branches to the exit."""
     assert definition.entry is not None
-    boxes = [("end", definition.entry.segment, "its members enter")]
+    boxes = [("end", " or ".join(definition.entry.segments), "its members enter")]
     boxes += [(_look(step), step.id, _what(step)) for step in definition.steps]
     boxes.append(("end", EXIT, "the run is completed"))
     places = {id: MARGIN + number * (WIDTH + GAP) for number, (_, id, _) in enumerate(boxes)}

@@ -7,10 +7,12 @@ from pydantic import BaseModel
 
 from tools.docs_models import Schema, summary, table
 from wend.documents import definition_schema
+from wend.entries.verdicts import REASONS
 from wend.journeys.comparison import AttributeCondition
 from wend.journeys.conditions import EventCondition
 from wend.journeys.definition import JourneyDefinition
-from wend.journeys.schedule import Entry, Schedule
+from wend.journeys.entry import Ceiling, Entry, Reentry, Window
+from wend.journeys.schedule import Schedule
 from wend.journeys.steps import AnyStep
 from wend.journeys.steps.base import Step
 
@@ -54,7 +56,11 @@ KINDS = {
     "sent_by": "step",
     "at": "date-time",
     "until": "date-time",
+    "opens": "date-time",
+    "closes": "date-time",
     "attribute": "path, such as `plan` or `address.city`",
+    "property": "path, such as `order.id`",
+    "set_from": "attribute names, each with `{property: …}`",
     "rate": "rate, such as `500/s`",
     "steps": "list of [steps](#steps)",
     "entry": "[entry](#entry)",
@@ -79,8 +85,10 @@ def page() -> str:
     """Return the page."""
     schema = definition_schema()
     parts = [HEAD, _section("## The journey", JourneyDefinition, schema, KINDS)]
-    parts += [_section("## Entry", Entry, schema["$defs"]["Entry"], KINDS)]
-    parts += [_section("## Schedule", Schedule, schema["$defs"]["Schedule"], KINDS | {"at": "time of day, `09:00`"})]
+    of_schedules = KINDS | {"at": "time of day, `09:00`"}
+    for model, kinds in ((Entry, KINDS), (Schedule, of_schedules), (Ceiling, KINDS), (Reentry, KINDS), (Window, KINDS)):
+        parts.append(_section(f"## {model.__name__}", model, schema["$defs"][model.__name__], kinds))
+    parts += [_reasons()]
     parts += ["## Steps", "Every step has an `id` and a `type`. Fields that name a step take a step's id or `exit`."]
     for step in steps():
         type_ = type_of(step)
@@ -106,18 +114,33 @@ def _section(title: str, model: type[BaseModel], schema: Schema, kinds: Mapping[
     return f"{title}\n\n{summary(model)}\n\n{table(model, schema, WORDS, kinds, leave_out)}"
 
 
+def _reasons() -> str:
+    rows = "\n".join(f"| `{reason}` | {said} |" for reason, said in REASONS.items())
+    return f"""## Why a member does not enter
+
+Each member of the entry's segments gets a run, or is counted under one of these reasons; of several, the first.
+
+| Reason | Says of a profile |
+|---|---|
+{rows}"""
+
+
 def _conditions(schema: Schema) -> str:
     comparison = table(AttributeCondition, schema["$defs"]["AttributeCondition"], WORDS, KINDS)
     event = table(EventCondition, schema["$defs"]["EventCondition"], WORDS, KINDS)
     return f"""## Conditions
 
-A condition is one of these, told by its field: `attribute` (a comparison), `segment` (the profile is in it now),
-`event` (the profile has had one lately), and `all: […]`, `any: […]`, `not: …` around others. Every condition is true
-or false: a comparison with something missing or mistyped is false, and `not` of it is true.
+A condition is one of these, told by its field: `attribute` (a comparison), `property` (a comparison with what the run
+was started with), `segment` (the profile is in it now), `event` (the profile has had one lately), and `all: […]`,
+`any: […]`, `not: …` around others. Every condition is true or false: a comparison with something missing or mistyped is
+false, and `not` of it is true.
 
 ### A comparison
 
 {comparison}
+
+With `property` in the place of `attribute` it is the same comparison with what the run was started with, by the path of
+the property: `{{property: order.total, op: gte, value: 100}}`. Members of a segment bring no properties.
 
 ### An event
 

@@ -10,17 +10,20 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 
+from activities import fanout
 from tools.rig import LINK, Rig, installed
 from wend.channels.port import Refused
 from wend.lifecycle.ending import stop
 from wend.runs.reading import page_runs
+from wend.wire import SEGMENT_ENTRY, EntryFigures, EntryInput
 
 HISTORIES = Path("tests/replay/histories")
 
@@ -112,36 +115,62 @@ async def stopped(rig: Rig) -> WorkflowHandle[Any, Any]:
 
 async def entry(rig: Rig) -> WorkflowHandle[Any, Any]:
     """A segment of three enters."""
-    await _entered(rig)
-    async for found in rig.client.list_workflows("WorkflowType = 'SegmentEntry'"):
-        return rig.client.get_workflow_handle(found.id)
-    raise AssertionError("no segment entry was fired")
+    await _entered(rig, "entered")
+    return await _entry_of(rig, "entered")
+
+
+async def entry_held(rig: Rig) -> WorkflowHandle[Any, Any]:
+    """A segment of three enters under a ceiling that lets one in every two seconds: three rounds, two pauses."""
+    patience, fanout.PATIENCE = fanout.PATIENCE, timedelta(0)
+    try:
+        await _entered(rig, "held", {"per_hour": 1800, "spread": True})
+    finally:
+        fanout.PATIENCE = patience
+    return await _entry_of(rig, "held")
+
+
+async def entry_continued(rig: Rig) -> WorkflowHandle[Any, Any]:
+    """A fan-out that has continued as new, with everybody started by then."""
+    await _entered(rig, "entered")
+    before = await (await _entry_of(rig, "entered")).result()
+    opened = EntryFigures(UUID(before["entry_id"]), before["occurrence"], 3, 3, 0)
+    async with rig.worker():
+        handle = await rig.client.start_workflow(
+            SEGMENT_ENTRY, EntryInput("entered", opened=opened), id="entry/entered/continued", task_queue="wend"
+        )
+        await handle.result()
+    return handle
 
 
 async def first_answer(rig: Rig) -> WorkflowHandle[Any, Any]:
     """A run of a fan-out: its first answer travels with its start."""
-    await _entered(rig)
+    await _entered(rig, "entered")
     with rig.database.read() as connection:
         run = page_runs(connection, journey="entered", limit=1)[0]
     return rig.client.get_workflow_handle(run.workflow_id)
 
 
-async def _entered(rig: Rig) -> None:
+async def _entered(rig: Rig, key: str, ceiling: dict[str, Any] | None = None) -> None:
     with rig.database.read() as connection:
-        if page_runs(connection, journey="entered"):
+        if page_runs(connection, journey=key):
             return
-    schedule = {"start": {"after_publish": "PT1S"}}
-    rig.publish("entered", mail_and_wait("PT0.5S"), {"segment": "everybody", "schedule": schedule})
+    entry = {"segment": "everybody", "schedule": {"start": {"after_publish": "PT1S"}}}
+    rig.publish(key, mail_and_wait("PT0.5S"), entry | ({"ceiling": ceiling} if ceiling else {}))
     async with rig.worker():
         await rig.relay.deliver_all()
         while True:
             with rig.database.read() as connection:
-                runs = page_runs(connection, journey="entered")
+                runs = page_runs(connection, journey=key)
             if runs and all(run.state == "completed" for run in runs):
                 break
             await asyncio.sleep(0.1)
-        async for found in rig.client.list_workflows("WorkflowType = 'SegmentEntry'"):
-            await rig.client.get_workflow_handle(found.id).result()
+        await (await _entry_of(rig, key)).result()
+
+
+async def _entry_of(rig: Rig, key: str) -> WorkflowHandle[Any, Any]:
+    async for found in rig.client.list_workflows(f"WorkflowType = 'SegmentEntry' AND WendJourney = '{key}'"):
+        return rig.client.get_workflow_handle(found.id)
+    raise AssertionError("no segment entry was fired")
 
 
 RECORDINGS: dict[str, Callable[[Rig], Awaitable[WorkflowHandle[Any, Any]]]] = {
@@ -153,6 +182,8 @@ RECORDINGS: dict[str, Callable[[Rig], Awaitable[WorkflowHandle[Any, Any]]]] = {
     "journey_run_stopped": stopped,
     "journey_run_first_answer": first_answer,
     "segment_entry": entry,
+    "segment_entry_held": entry_held,
+    "segment_entry_continued": entry_continued,
 }
 
 

@@ -58,7 +58,7 @@ class Rig:
     async def start(self, key: str, external_id: str = "ada") -> tuple[UUID, WorkflowHandle[Any, Any]]:
         with self.database.write() as connection:
             (profile,) = profile_store.find(connection, "external_id", external_id)
-            run = request_run(connection, key, profile.id, {}, datetime.now(UTC))
+            run = request_run(connection, self.core.versions, key, profile.id, {}, datetime.now(UTC))
         await self.relay.deliver_all()
         return run.id, self.client.get_workflow_handle(run_workflow_id(key, profile.id, run.entry_number))
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from wend.storage.database import skip_locked
 from wend.storage.tables import outbox
 
-Kind = Literal["start_run", "wake_run", "wake_ended_runs", "ensure_schedule", "remove_schedule"]
+Kind = Literal["start_run", "wake_run", "wake_ended_runs", "ensure_schedule", "remove_schedule", "enter"]
 
 LEASE = timedelta(seconds=15)
 """How long one delivery may take; afterwards the row is anybody's again."""

@@ -14,13 +14,16 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from wend import idempotency, outbox
+from wend.entries.failing import give_up
 from wend.entries.timetable import Timetable
+from wend.entries.watching import Unaccounted, Watcher
 from wend.errors import WendError
+from wend.journeys.occurrences import Occurrence
 from wend.launching import launch
-from wend.lifecycle.ending import finish_emptied
+from wend.lifecycle.ending import close_due, finish_emptied
 from wend.outbox import Parcel
 from wend.runs.starting import Starter
-from wend.scheduling import ensure_schedule, fire, remove_schedule
+from wend.scheduling import describe, ensure_schedule, enter, fire, remove_schedule
 from wend.storage.database import Database
 from wend.storage.tables import runs
 from wend.temporal import run_workflow_id
@@ -34,7 +37,17 @@ IDLE = timedelta(milliseconds=100)
 """How long the relay sleeps when nothing is due."""
 
 SWEEP_EVERY = timedelta(seconds=10)
-"""How often it looks for runs that somebody claimed and did not start."""
+"""How often it looks for what nobody has told it of: runs that were claimed and not started, occurrences that took
+nobody in."""
+
+INSPECT_EVERY = timedelta(minutes=10)
+"""How often a journey's Temporal Schedule is looked at, whether it holds what it should."""
+
+INSPECTED_AT_ONCE = 20
+"""Schedules looked at in one sweep."""
+
+RUNS_LOW = 50
+"""The next occurrences that a Temporal Schedule should hold at least."""
 
 KEEP_DELIVERED = timedelta(days=1)
 
@@ -84,22 +97,41 @@ class Relay:
         self._executor = executor
         self._clock = clock
         self._task_queue = task_queue
+        self._watcher = Watcher(database, timetable.versions)
+        self._inspected: dict[str, datetime] = {}
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        swept_at: datetime | None = None
+        # Beside the deliveries: a sweep may wait for a journey that is taking in a million, and a click may not.
+        sweeping = asyncio.create_task(self._sweep_for_ever())
+        try:
+            while True:
+                if sweeping.done():
+                    sweeping.result()
+                await self._deliver_some()
+        finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
+
+    async def _deliver_some(self) -> None:
+        delivered = 0
+        try:
+            delivered = await self.deliver()
+        except WendError as error:
+            log.warning("relay waits", error=str(error))
+            await asyncio.sleep(1)
+        if delivered == 0:
+            await asyncio.sleep(IDLE.total_seconds())
+
+    async def _sweep_for_ever(self) -> None:
         while True:
-            delivered = 0
             try:
-                if swept_at is None or self._clock() - swept_at >= SWEEP_EVERY:
-                    swept_at = self._clock()
-                    await self.sweep()
-                delivered = await self.deliver()
+                await self.sweep()
             except WendError as error:
-                log.warning("relay waits", error=str(error))
-                await asyncio.sleep(1)
-            if delivered == 0:
-                await asyncio.sleep(IDLE.total_seconds())
+                log.warning("sweep waits", error=str(error))
+            except Exception:  # a defect here must not hold up the deliveries
+                log.exception("sweep failed")
+            await asyncio.sleep(SWEEP_EVERY.total_seconds())
 
     async def deliver(self) -> int:
         """Deliver what is due, at most one batch; return how many parcels were tried.
@@ -119,11 +151,79 @@ class Relay:
             continue
 
     async def sweep(self) -> None:
-        """Start runs that somebody claimed and died with, finish closed journeys that are empty, forget deliveries."""
+        """Start runs that somebody claimed and died with, and look after occurrences that took nobody in.
+
+        Then close journeys whose window has ended, finish closed ones that are empty, forget deliveries.
+        """
         now = self._clock()
         stranded = await self._in_thread(lambda: self._starter.stranded(now))
         await self._try_all([Parcel(0, "start_run", str(run_id), {}, 1) for run_id in stranded])
-        await self._in_thread(lambda: self._tidy(now))
+        accounted = await self.watch(now)
+        await self._in_thread(lambda: self._tidy(now, closing=accounted))
+        await self._inspect(now)
+
+    async def watch(self, now: datetime) -> bool:
+        """Take in late what came due and was not fired, or have it written down.
+
+        Where Temporal does not answer nothing is written: nobody can say then why an occurrence was not fired.
+
+        Returns:
+            Whether journeys whose window has ended may be closed: all their occurrences are accounted for.
+        """
+        found = await self._in_thread(lambda: self._watcher.look_around(now))
+        abandoned = await self._in_thread(lambda: self._watcher.abandoned(now))
+        accounted = True
+        try:
+            for each in found:
+                accounted = await self._look_after(each, now) and accounted
+            for journey, occurrence in abandoned:
+                await self._enter_late(journey, occurrence)
+        except RPCError as error:
+            log.warning("occurrences wait to be looked after", error=str(error))
+            return False
+        return accounted
+
+    async def _look_after(self, found: Unaccounted, now: datetime) -> bool:
+        held = await describe(self._client, found.journey) if found.due else None
+        try:
+            entering = await self._in_thread(lambda: self._watcher.settle(found, held, now))
+        except WendError as error:  # it is just taking in very many, and the other journeys need not wait for that
+            log.warning("journey waits to be looked after", journey=found.journey, error=str(error))
+            return not found.closing
+        for occurrence in entering:
+            await self._enter_late(found.journey, occurrence)
+        return not (entering and found.closing)
+
+    async def _enter_late(self, journey: str, occurrence: Occurrence) -> None:
+        if await enter(self._client, journey, occurrence, self._task_queue):
+            log.info("occurrence is taken in late", journey=journey, occurrence=occurrence.key)
+
+    async def _inspect(self, now: datetime) -> None:
+        """Write Temporal Schedules anew that run low, or are gone: of some journeys, of all of them before long."""
+        journeys = await self._in_thread(self._timetable.journeys)
+        self._inspected = {key: at for key, at in self._inspected.items() if key in journeys}
+        due = [key for key in journeys if key not in self._inspected or now - self._inspected[key] >= INSPECT_EVERY]
+        for journey in due[:INSPECTED_AT_ONCE]:
+            try:
+                if await self._runs_low(journey, now):
+                    log.info("schedule is filled up", journey=journey)
+                    await self._schedule(journey)
+            except RPCError as error:
+                log.warning("schedules wait to be inspected", error=str(error))
+                return
+            except (WendError, ValueError):  # a definition that cannot be read must not hold up the other journeys
+                log.exception("schedule cannot be inspected", journey=journey)
+            self._inspected[journey] = now
+
+    async def _runs_low(self, journey: str, now: datetime) -> bool:
+        ahead = await self._in_thread(lambda: self._timetable.ahead(journey, now))
+        if ahead is None or not (ahead.coming or ahead.looks):
+            return False
+        held = await describe(self._client, journey)
+        if held is None:
+            return True
+        lacks_looks = ahead.looks is not None and not held.looks
+        return lacks_looks or any(coming.at not in held.dates for coming in ahead.coming[:RUNS_LOW])
 
     async def _try_all(self, parcels: Sequence[Parcel]) -> list[Exception | None]:
         gate = asyncio.Semaphore(IN_FLIGHT)
@@ -158,6 +258,10 @@ class Relay:
                 await self._schedule(parcel.subject)
             case "remove_schedule":
                 await remove_schedule(self._client, parcel.subject)
+            case "enter":
+                due_at = datetime.fromisoformat(parcel.payload["due_at"])
+                occurrence = Occurrence(parcel.payload["occurrence"], due_at)
+                await enter(self._client, parcel.subject, occurrence, self._task_queue, asked=True)
 
     async def _start(self, run_id: UUID) -> None:
         now = self._clock()
@@ -206,8 +310,8 @@ class Relay:
 
     async def _schedule(self, journey: str) -> None:
         ahead = await self._in_thread(lambda: self._timetable.ahead(journey, self._clock()))
-        await ensure_schedule(self._client, journey, ahead, self._task_queue)
-        if ahead is None or ahead.overdue:
+        may_fire = await ensure_schedule(self._client, journey, ahead, self._task_queue)
+        if ahead is None or ahead.overdue or not may_fire:
             return
         # A schedule fires nothing of before it was written: what came due meanwhile is fired by hand.
         written = await self._in_thread(lambda: self._timetable.ahead(journey, self._clock() + CLOCKS_APART))
@@ -229,10 +333,14 @@ class Relay:
                 if error is not None:
                     outbox.mark_failed(connection, parcel, f"{type(error).__name__}: {error}", now)
 
-    def _tidy(self, now: datetime) -> None:
+    def _tidy(self, now: datetime, *, closing: bool) -> None:
         with self._database.write() as connection:
+            # A journey is closed only once its last occurrences have been accounted for.
+            for journey in close_due(connection, now) if closing else []:
+                log.info("journey closed by the end of its window", journey=journey)
             outbox.prune(connection, now - KEEP_DELIVERED)
             idempotency.forget(connection, now - KEEP_ANSWERS)
+            give_up(connection, now)
             for journey in finish_emptied(connection, now):
                 log.info("journey finished", journey=journey)
 

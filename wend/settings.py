@@ -4,9 +4,9 @@ Temporal's own come from the standard ``TEMPORAL_*`` environment or profile file
 """
 
 import ipaddress
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
-from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
+from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from wend.channels.settings import ChannelSettings
@@ -25,6 +25,14 @@ class MissingSetting(WendError):
         self.name = name
 
 
+def _without_unit(text: object) -> object:
+    return text.removesuffix("/s") if isinstance(text, str) else text
+
+
+EntryRate = Annotated[int, BeforeValidator(_without_unit)]
+"""Profiles per second: ``500/s``, as in a journey, or ``500``."""
+
+
 class Settings(BaseSettings):
     """What a process is told from outside.
 
@@ -36,6 +44,8 @@ class Settings(BaseSettings):
         public_url: Where recipients reach ``/c/…``; no slash at the end.
         token_keys: Secrets of link tokens, ``2:<hex>,1:<hex>``: the first signs, all verify.
         task_queue: Temporal task queue.
+        entry_rate: How many profiles all journeys together take in per second, ``20000/s`` or ``20000``; each journey
+            keeps to its own rate besides. Starts through the API do not count.
         channels: Providers.
         log_format: ``json``, or ``console`` for people.
     """
@@ -51,6 +61,7 @@ class Settings(BaseSettings):
     public_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:8000")
     token_keys: SecretStr | None = None
     task_queue: str = Field(default="wend", min_length=1)
+    entry_rate: EntryRate = Field(default=20_000, ge=1, le=999_999)
     channels: ChannelSettings = ChannelSettings()
     log_format: str = Field(default="console", pattern="^(json|console)$")
     default_region: str | None = Field(default=None, pattern="^[A-Z]{2}$")

@@ -114,23 +114,12 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class EntryInput:
-    """Fired by a journey's Temporal Schedule."""
-
-    journey: str
-
-
-@dataclass(frozen=True)
-class OpenInput:
-    """Opens the entry of the occurrence that was due at ``fired_at``."""
-
-    journey: str
-    fired_at: datetime
-
-
-@dataclass(frozen=True)
 class EntryFigures:
-    """An entry as it stands; ``None`` ids where nothing was due."""
+    """An entry as it stands; ``None`` ids where nothing was due.
+
+    Attributes:
+        refill: Whether the firing was one of the dates that the journey's schedule holds, and has to be filled up.
+    """
 
     entry_id: UUID | None
     occurrence: str | None
@@ -138,6 +127,36 @@ class EntryFigures:
     entered: int = 0
     excluded: int = 0
     note: str = ""
+    refill: bool = True
+
+
+@dataclass(frozen=True)
+class EntryInput:
+    """Fired by a journey's Temporal Schedule; or made for one occurrence, which is then named.
+
+    Attributes:
+        occurrence: Its key; ``None``: what the firing was for is to be found out.
+        due_at: Its instant.
+        asked: An operator asked for it, however late it is.
+        opened: After a continue-as-new: the entry whose runs are being started.
+    """
+
+    journey: str
+    occurrence: str | None = None
+    due_at: datetime | None = None
+    asked: bool = False
+    opened: EntryFigures | None = None
+
+
+@dataclass(frozen=True)
+class OpenInput:
+    """Opens the entry of the occurrence that is named, or else that was due at ``fired_at``."""
+
+    journey: str
+    fired_at: datetime
+    occurrence: str | None = None
+    due_at: datetime | None = None
+    asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +165,23 @@ class StartInput:
 
     journey: str
     entry_id: UUID
+
+
+@dataclass(frozen=True)
+class FanOut:
+    """How far a fan-out came. Histories of before there were ceilings hold the bare number of those started.
+
+    Attributes:
+        started: By this attempt.
+        left: Runs that wait for their turn.
+        goes_on_at: Nobody may start before; ``None`` if everybody was started.
+        why: Says it to operators.
+    """
+
+    started: int
+    left: int = 0
+    goes_on_at: datetime | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ ENTRY_RETRY = RetryPolicy(
 """A failing read is tried until it goes through: an entry that was due is never dropped."""
 
 FANOUT_TIMEOUT = timedelta(days=30)
-"""A fan-out lasts as long as its rate asks for; its heartbeat says that it lives."""
+"""A round of a fan-out lasts as long as its rate asks for; its heartbeat says that it lives."""
 
 FANOUT_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1),

@@ -3,19 +3,21 @@
 from datetime import datetime
 from typing import Any, Final, Literal, Self
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
 from api.errors import ProblemItem
-from api.model import Out
-from wend.entries.audience import Audience
-from wend.journeys.occurrences import Occurrence
+from api.model import In, Out
+from wend.entries.audience import MOST_COMING, Audience
+from wend.entries.reading import EntryState
+from wend.entries.timetable import Ahead
+from wend.journeys.occurrences import Occurrence, say_clock_change
+from wend.journeys.walltime import ClockChange
 from wend.lifecycle.reading import JourneySummary
 from wend.profiles.model import Profile
 
 State = Literal["draft", "scheduled", "live", "paused", "closed", "finished", "stopped"]
-
-MOST_COMING: Final = 10
 
 EXAMPLES: Final[dict[str, Any]] = {
     "the reference journey": {
@@ -82,10 +84,29 @@ class EndedOut(Out):
 
 
 class OccurrenceOut(Out):
-    """One occasion on which members are taken in: its name, and its instant."""
+    """One occasion on which members are taken in."""
 
-    key: str
-    at: datetime
+    key: str = Field(
+        description="Its name: nominal local time of wall-clock times, the instant of elapsed ones.",
+        examples=["2027-03-28T02:30"],
+    )
+    at: datetime = Field(description="Its instant, UTC.", examples=["2027-03-28T01:00:00Z"])
+    local: datetime = Field(description="What the clocks of its zone show.", examples=["2027-03-28T03:00:00+02:00"])
+    time_zone: str = Field(description="The journey's.", examples=["Europe/Paris"])
+    clock_change: ClockChange | None = Field(description="The clocks skip its nominal time that day, or show it twice.")
+    note: str | None = Field(description="What follows from that, in words.")
+
+    @classmethod
+    def of(cls, occurrence: Occurrence, zone: ZoneInfo) -> Self:
+        """Return how an occurrence is shown."""
+        return cls(
+            key=occurrence.key,
+            at=occurrence.at,
+            local=occurrence.at.astimezone(zone),
+            time_zone=zone.key,
+            clock_change=occurrence.clock_change,
+            note=say_clock_change(occurrence, zone),
+        )
 
 
 class JourneyOut(Out):
@@ -108,11 +129,11 @@ class JourneyWithOccurrences(JourneyOut):
     next_occurrences: list[OccurrenceOut] = Field(description=f"At most {MOST_COMING}.")
 
     @classmethod
-    def of(cls, journey: JourneySummary, coming: list[Occurrence]) -> Self:
+    def of(cls, journey: JourneySummary, ahead: Ahead | None) -> Self:
         """Return how a journey is shown by itself."""
         shown = JourneyOut.model_validate(journey).model_dump()
-        next_occurrences = [OccurrenceOut.model_validate(each) for each in coming[:MOST_COMING]]
-        return cls(**shown, next_occurrences=next_occurrences)
+        coming = [OccurrenceOut.of(each, ahead.version.zone) for each in ahead.coming[:MOST_COMING]] if ahead else []
+        return cls(**shown, next_occurrences=coming)
 
 
 class VersionOut(Out):
@@ -159,33 +180,68 @@ class FiguresOut(Out):
 
 
 class EntryOut(Out):
-    """One occasion on which a journey took people in. `members` = `entered` + everything in `excluded`."""
+    """One occasion on which a journey took people in, or did not. `members` = `entered` + everything in `excluded`."""
 
     id: UUID
     journey: str
     version: int
     occurrence: str
-    kind: Literal["segment", "api"]
-    state: Literal["open", "done", "failed"] = Field(description="`open` until every run has its workflow.")
+    kind: Literal["segment", "joiners", "api"] = Field(
+        description="`joiners`: those who were found between two occurrences; `api`: a start of one profile."
+    )
+    state: EntryState = Field(
+        description="`failing`: its segments cannot be read, and are tried again; `open` until every run has its "
+        "workflow; `done`; `failed` by a defect. `missed`, `skipped`: it took nobody in."
+    )
     due_at: datetime
-    opened_at: datetime
+    opened_at: datetime = Field(description="Or when it was written down.")
     finished_at: datetime | None
-    error: str | None
-    members: int = Field(description="Counted from the segment itself.")
+    reason: str | None = Field(description="Why it was missed or skipped.")
+    error: str | None = Field(description="Of the last attempt to read its segments that failed.")
+    attempts: int = Field(description="To read its segments, that failed.")
+    members: int = Field(description="Counted from the segments themselves.")
     entered: int = Field(description="Runs.")
     started: int = Field(description="Runs that have their workflow.")
     excluded: dict[str, int] = Field(description="By reason.")
 
 
-class AudienceOut(Out):
-    """Who would enter if the draft took its segment in now. `members` = `entering` + everything in `excluded`."""
+class TakeIn(In):
+    """An occurrence that was missed or skipped, and is to be taken in after all."""
 
-    members: int
+    occurrence: str = Field(
+        pattern=r"^[A-Za-z0-9/:+-]{1,100}$", description="As its entry names it.", examples=["2026-12-01T09:00"]
+    )
+
+
+class TakenIn(Out):
+    """The occurrence is taken in within moments, or when Temporal is back; its entry is made then."""
+
+    journey: str
+    occurrence: str
+
+
+class AudienceOut(Out):
+    """Who would enter if the draft took its segments in now, and when. `members` = `entering` + all of `excluded`."""
+
+    members: int = Field(description="Where joiners are looked for: those whom the journey has not seen yet.")
     entering: int
     excluded: dict[str, int] = Field(description="By reason.")
     sample: list[Profile] = Field(description="Some of those who would enter, drawn at random.")
+    as_if_published_at: datetime | None = Field(
+        description="The journey was never published; its occurrences are told as if it were at this instant."
+    )
+    next_occurrences: list[OccurrenceOut] = Field(
+        description=f"At most {MOST_COMING}. An only occurrence whose instant has passed is due at once."
+    )
 
     @classmethod
-    def of(cls, audience: Audience, sample: list[Profile]) -> Self:
+    def of(cls, audience: Audience, sample: list[Profile], zone: ZoneInfo, now: datetime) -> Self:
         """Return how an audience is shown."""
-        return cls(members=audience.members, entering=audience.entering, excluded=audience.excluded, sample=sample)
+        return cls(
+            members=audience.members,
+            entering=audience.entering,
+            excluded=audience.excluded,
+            sample=sample,
+            as_if_published_at=now if audience.published_at is None else None,
+            next_occurrences=[OccurrenceOut.of(each, zone) for each in audience.coming],
+        )

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.bodies import YAML, reads
 from api.errors import ProblemItem, declares
+from api.idempotency import IdempotencyKey, once
 from api.journeys.models import (
     EXAMPLES,
     AudienceOut,
@@ -20,18 +21,24 @@ from api.journeys.models import (
     JourneyWithOccurrences,
     PublishedOut,
     State,
+    TakeIn,
+    TakenIn,
     VersionOut,
     VersionWithDefinition,
 )
 from api.model import PathKey, PathNumber
-from api.paging import KEYS, NAMES, NUMBERS, Page, Paging
+from api.paging import KEYS, MOMENTS, NUMBERS, Page, Paging, moment
 from api.parts import Parts
 from wend.documents import definition_schema, parse_definition
 from wend.entries import reading as entry_reading
 from wend.entries.audience import NoEntry, read_audience
+from wend.entries.reading import EntryState
+from wend.entries.watching import NotMissed, take_in
 from wend.errors import InvalidDocument, NotFound, Problem
 from wend.exchange import write_yaml
+from wend.idempotency import KeyUsedOtherwise
 from wend.journeys.definition import JourneyDefinition
+from wend.journeys.model import load_zone
 from wend.lifecycle import ending, publishing, reading
 from wend.lifecycle.figures import read_figures
 from wend.lifecycle.publishing import IllegalTransition, NoDraft
@@ -58,8 +65,7 @@ def get_journey(key: PathKey, parts: Parts) -> JourneyWithOccurrences:
     """Return a journey, and when it takes members in next."""
     with parts.database.read() as connection:
         journey = reading.read_journey(connection, key)
-    ahead = parts.timetable.ahead(key, parts.clock())
-    return JourneyWithOccurrences.of(journey, ahead.coming if ahead else [])
+    return JourneyWithOccurrences.of(journey, parts.timetable.ahead(key, parts.clock()))
 
 
 @router.put("/{key}/draft")
@@ -158,15 +164,41 @@ def get_figures(
 
 @router.get("/{key}/entries", responses=declares(NotFound))
 def list_entries(
-    key: PathKey, parts: Parts, paging: Paging, kind: Literal["segment", "api"] = "segment"
+    key: PathKey,
+    parts: Parts,
+    paging: Paging,
+    kind: Literal["segment", "api"] = "segment",
+    state: EntryState | None = None,
 ) -> Page[EntryOut]:
-    """List the occasions on which the segment entered, latest first; or those of starts through the API."""
+    """List the occasions on which segments, or joiners, entered or were to enter; or the starts through the API.
+
+    Those that were due last come first.
+    """
     list_name = f"{kind}-entries-{key}"
     with parts.database.read() as connection:
         reading.read_journey(connection, key)
-        before = paging.after(list_name, NAMES)
-        found = entry_reading.page_entries(connection, key, kind=kind, before=before, limit=paging.more)
-    return paging.page(list_name, found, lambda entry: entry.occurrence, EntryOut.model_validate)
+        before = paging.after(list_name, MOMENTS)
+        found = entry_reading.page_entries(connection, key, kind=kind, state=state, before=before, limit=paging.more)
+    return paging.page(list_name, found, lambda entry: moment(entry.due_at, entry.id), EntryOut.model_validate)
+
+
+@router.post("/{key}/entries", status_code=202, responses=declares(NotFound, NotMissed, KeyUsedOtherwise))
+def take_in_occurrence(
+    key: PathKey,
+    asked: Annotated[TakeIn, reads(TakeIn, examples={"one that was missed": {"occurrence": "2026-12-01T09:00"}})],
+    parts: Parts,
+    idempotency_key: IdempotencyKey = None,
+) -> TakenIn:
+    """Take an occurrence in after all that was missed or skipped, however late it is: who is a member now enters."""
+    now = parts.clock()
+    with parts.database.write() as connection:
+
+        def take() -> dict[str, Any]:
+            take_in(connection, key, asked.occurrence, now)
+            return TakenIn(journey=key, occurrence=asked.occurrence).model_dump(mode="json")
+
+        answer = once(connection, f"take_in/{key}", idempotency_key, asked, now, take)
+    return TakenIn.model_validate(answer)
 
 
 @router.get("/{key}/entries/{id}", responses=declares(NotFound))
@@ -178,12 +210,13 @@ def get_entry(key: PathKey, id: UUID, parts: Parts) -> EntryOut:
 
 @router.get("/{key}/audience", responses=declares(NotFound, NoDraft, NoEntry))
 def get_audience(key: PathKey, parts: Parts, sample: Annotated[int, Query(ge=0, le=100)] = 10) -> AudienceOut:
-    """Return who would enter if the draft took its segment in now; nobody does."""
+    """Return who would enter if the draft took its segments in now, and when it will; nobody enters by this."""
+    now = parts.clock()
     with parts.database.read() as connection:
         definition = publishing.read_draft(connection, key)
-        audience = read_audience(connection, definition, parts.clock(), sample)
+        audience = read_audience(connection, definition, now, sample)
         people = profile_store.get_many(connection, audience.sample)
-    return AudienceOut.of(audience, list(people.values()))
+    return AudienceOut.of(audience, list(people.values()), load_zone(definition.time_zone), now)
 
 
 @schema_router.get("/journey")

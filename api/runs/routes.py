@@ -1,39 +1,44 @@
 """`/v1/runs`, and `/v1/journeys/{key}/runs`, where they are started."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from api.bodies import reads
 from api.errors import declares
+from api.idempotency import IdempotencyKey, once
 from api.model import PathKey
 from api.paging import MOMENTS, Page, Paging, moment
 from api.parts import Parts
 from api.runs.models import EXAMPLES, RunOut, RunWithPath, StartedOut, StartIn, State
 from wend.errors import NotFound
-from wend.idempotency import KeyUsedOtherwise, answer_once
+from wend.idempotency import KeyUsedOtherwise
 from wend.journeys.model import KEY_PATTERN
 from wend.lifecycle.publishing import IllegalTransition
 from wend.lifecycle.reading import read_journey
 from wend.profiles.resolving import AmbiguousIdentity, resolve
 from wend.runs.reading import page_runs, read_run
-from wend.runs.requesting import StillInside, request_run
+from wend.runs.requesting import EntryLimitReached, OutsideWindow, StillInside, TooSoon, request_run
 
 router = APIRouter(tags=["runs"])
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(pattern="^[!-~]{1,255}$", description="Made by the caller: the same key and body, the same answer."),
-]
 KeyFilter = Annotated[str | None, Query(pattern=KEY_PATTERN)]
 
 
 @router.post(
     "/journeys/{key}/runs",
     status_code=202,
-    responses=declares(NotFound, IllegalTransition, StillInside, AmbiguousIdentity, KeyUsedOtherwise),
+    responses=declares(
+        NotFound,
+        IllegalTransition,
+        OutsideWindow,
+        StillInside,
+        EntryLimitReached,
+        TooSoon,
+        AmbiguousIdentity,
+        KeyUsedOtherwise,
+    ),
 )
 def start_run(
     key: PathKey,
@@ -42,7 +47,7 @@ def start_run(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> StartedOut:
-    """Enter one person into the journey's newest version."""
+    """Enter one person into the journey's newest version, as its window and its rules of re-entry allow."""
     now = parts.clock()
     with parts.database.write() as connection:
 
@@ -53,15 +58,10 @@ def start_run(
             else:
                 profile_id = resolve(connection, named.namespace, named.value, parts.default_region)
             assert profile_id is not None, "one of the two is given"
-            run = request_run(connection, key, profile_id, start.properties, now)
+            run = request_run(connection, parts.versions, key, profile_id, start.properties, now)
             return StartedOut.model_validate(run).model_dump(mode="json")
 
-        answer: Mapping[str, Any]
-        if idempotency_key is None:
-            answer = enter()
-        else:
-            asked = start.model_dump(mode="json")
-            answer = answer_once(connection, f"start_run/{key}", idempotency_key, asked, now, enter).answer
+        answer = once(connection, f"start_run/{key}", idempotency_key, start, now, enter)
     started = StartedOut.model_validate(answer)
     response.headers["Location"] = f"/v1/runs/{started.id}"
     return started

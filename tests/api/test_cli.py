@@ -162,6 +162,33 @@ def test_members_of_a_list_come_and_go(wend: Wend, world: World, file: File) -> 
     assert wend("segments", "add", "staff").exit_code == 2
 
 
+def test_a_list_is_replaced_as_a_whole(wend: Wend, world: World, file: File) -> None:
+    for name in ("ada", "bob", "cem", "dee"):
+        world.person(name)
+    wend("segments", "put", file("staff.yaml", "key: staff\nname: Staff\n"))
+    wend("segments", "add", "staff", "ada", "bob")
+    unasked = wend("segments", "replace", "staff", "bob")
+    assert unasked.exit_code == 2
+    assert "1 profile(s) the only members of staff" in unasked.err
+    replaced = wend("segments", "replace", "staff", "bob", "--file", file("staff.txt", "cem\n\ndee\nnobody\n"), "--yes")
+    assert "2 added, 1 removed" in replaced.out
+    assert "nobody" in replaced.err
+    assert wend("segments", "count", "staff", "--json").json == {"count": 3}
+    assert wend("segments", "replace", "staff", "--yes").exit_code == 2
+
+
+def test_a_rule_is_tried_before_it_is_saved(wend: Wend, world: World, file: File) -> None:
+    world.person("ada", attributes={"tier": "gold"})
+    world.person("bob")
+    rule = file("gold.yaml", "key: gold\nname: Gold\nrule: {attribute: tier, op: eq, value: gold}\n")
+    tried = wend("segments", "preview", rule)
+    assert "would be in it 1" in tried.said
+    assert "ada" in tried.out
+    assert wend("segments", "preview", rule, "--size", "0", "--json").json == {"count": 1, "sample": []}
+    assert wend("segments", "list", "--json").json == []
+    assert "rule: is required" in wend("segments", "preview", file("staff.yaml", "key: staff\nname: Staff\n")).err
+
+
 def test_a_rule_with_problems_tells_all_of_them_with_their_paths(wend: Wend, file: File) -> None:
     rule = "key: odd\nname: Odd\nrule:\n  any:\n    - {attribute: tier, op: equals, value: 1}\n    - {segmnt: gold}\n"
     refused = wend("segments", "put", file("odd.yaml", rule))
@@ -218,6 +245,15 @@ def test_a_draft_comes_back_as_a_file_that_can_be_put_again(wend: Wend, file: Fi
     wend("journeys", "put", file("tour.yaml", JOURNEY))
     again = wend("journeys", "draft", "tour").out
     assert wend("publish", "tour", file("again.yaml", again), "--json").json["version"] == 1
+
+
+def test_a_published_version_is_shown_as_it_was(wend: Wend, file: File) -> None:
+    wend("publish", "tour", file("tour.yaml", JOURNEY))
+    wend("journeys", "put", file("tour.yaml", JOURNEY.replace("P1D", "P2D")))
+    wend("publish", "tour")
+    assert "within: P1D" in wend("version", "tour", 1).out
+    assert wend("version", "tour", 2, "--json").json["definition"]["steps"][1]["within"] == "P2D"
+    assert wend("version", "tour", 3).err.startswith("error: There is no version")
 
 
 def test_a_check_tells_every_problem_and_exits_1(wend: Wend, file: File) -> None:
@@ -345,7 +381,7 @@ def test_a_late_click_is_shown_with_how_late_it_was(wend: Wend, world: World) ->
 def test_a_failed_run_says_why(wend: Wend, world: World) -> None:
     world.journey(MAIL)
     run_id = world.enter(world.person("ada"))
-    world.send(run_id, Refused("blocked", "the mailbox does not exist"))
+    world.send(run_id, Refused("recipient_refused", "the mailbox does not exist"))
     assert "the mailbox does not exist" in wend("run", run_id).said
     assert "failed" in wend("runs", "trip", "--state", "failed").out
 

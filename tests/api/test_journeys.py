@@ -172,7 +172,14 @@ class TestPublishing:
         journey = api.ok("GET", "/v1/journeys/trip")
         assert len(journey["next_occurrences"]) == 10
         # 1 December 2026 is a Tuesday; 09:30 in Paris is 08:30 UTC in winter
-        assert journey["next_occurrences"][0] == {"key": "2026-12-03T09:30", "at": "2026-12-03T08:30:00Z"}
+        assert journey["next_occurrences"][0] == {
+            "key": "2026-12-03T09:30",
+            "at": "2026-12-03T08:30:00Z",
+            "local": "2026-12-03T09:30:00+01:00",
+            "time_zone": "Europe/Paris",
+            "clock_change": None,
+            "note": None,
+        }
         assert journey["first_published_at"] == "2026-12-01T09:00:00Z"
 
     def test_journeys_are_listed(self, api: Api) -> None:

@@ -312,13 +312,6 @@ def test_a_member_who_is_deleted_after_the_verdict_leaves_at_the_first_decision(
     assert world.desk.finish(entry.id, T0).entered == 1
 
 
-def test_the_rate_is_that_of_the_version_that_the_entry_took(world: World) -> None:
-    world.journey(DAY, entry={**EVERYBODY, "rate": "7/s"})
-    entry = open_entry(world)
-    world.journey(DAY, entry={**EVERYBODY, "rate": "9/s"})
-    assert world.desk.rate(entry.id) == 7
-
-
 # -- the timetable ------------------------------------------------------------------------------------------------
 
 

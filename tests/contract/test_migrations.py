@@ -30,13 +30,7 @@ def opened(url: str) -> Iterator[Database]:
 def shape(connection: sa.Connection) -> list[tuple[object, ...]]:
     """Everything that the database itself says about the schema, in its own words."""
     if connection.dialect.name == "sqlite":
-        # Word by word, without the order of columns' clauses mattering to the constraints that follow them.
-        rows = connection.exec_driver_sql("SELECT type, name, tbl_name, sql FROM sqlite_master").all()
-        return sorted(
-            (kind, name, table, sorted(part.strip().rstrip(",") for part in (sql or "").splitlines() if part.strip()))
-            for kind, name, table, sql in rows
-            if table != "alembic_version"
-        )
+        return sorted(_sqlite_shape(connection), key=repr)
     queries = [
         "SELECT table_name, column_name, data_type, is_nullable, column_default, is_identity FROM"
         " information_schema.columns WHERE table_schema = 'public'",
@@ -46,6 +40,22 @@ def shape(connection: sa.Connection) -> list[tuple[object, ...]]:
     ]
     found: list[tuple[object, ...]] = [tuple(row) for query in queries for row in connection.exec_driver_sql(query)]
     return sorted((row for row in found if row[0] != "alembic_version"), key=repr)
+
+
+def _sqlite_shape(connection: sa.Connection) -> Iterator[tuple[object, ...]]:
+    """Columns without their order: one that was added later stands last in a table that was altered."""
+    named = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT IN ('alembic_version')"
+    for table, _ in connection.exec_driver_sql(named).all():
+        for _, *column in connection.exec_driver_sql(f"PRAGMA table_info({table})").all():
+            yield (table, "column", *column)
+        for _, _, *key in connection.exec_driver_sql(f"PRAGMA foreign_key_list({table})").all():
+            yield (table, "foreign key", *key)
+        for _, index, unique, origin, partial in connection.exec_driver_sql(f"PRAGMA index_list({table})").all():
+            columns = tuple(row[2] for row in connection.exec_driver_sql(f"PRAGMA index_info({index})").all())
+            yield (table, "index", unique, origin, partial, columns)
+    for name, table, sql in connection.exec_driver_sql("SELECT name, tbl_name, sql FROM sqlite_master").all():
+        if sql is not None and "INDEX" in sql.split("(")[0]:
+            yield (table, name, sql)
 
 
 def test_migrating_gives_what_the_tables_say(database: Database) -> None:

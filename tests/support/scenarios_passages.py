@@ -87,7 +87,7 @@ def disagreements(scenario: Scenario, one: Played, other: Played, tolerance: tim
 
 
 def _contradictions(journey: JourneyDefinition, passage: Passage, tolerance: timedelta) -> Iterator[str]:
-    """Yield where a path contradicts itself: deadlines count from arrival, and decide by stamps, to the microsecond."""
+    """Yield where a path contradicts itself: what counts from its moves does so to the microsecond, by stamps."""
     steps = {step.id: step for step in journey.steps}
     for before, move in zip(passage.moves, passage.moves[1:], strict=False):
         where = f"{move.from_step} → {move.to_step}"
@@ -96,9 +96,9 @@ def _contradictions(journey: JourneyDefinition, passage: Passage, tolerance: tim
         step, why = steps[before.to_step], move.why
         due: datetime | None = None
         match step, why:
-            case Wait(), Waited(until):
-                due = until
-                if until != before.at + step.for_:
+            case Wait(since="arrival" | "entry" as since), Waited(until):
+                due = max(until, before.at)
+                if until != (before.at if since == "arrival" else passage.moves[0].at) + step.for_:
                     yield f"{where} waited until {until}, and came at {before.at}"
             case WaitForClick() | WaitForEvent(), TimedOut(deadline):
                 due = deadline
@@ -108,7 +108,7 @@ def _contradictions(journey: JourneyDefinition, passage: Passage, tolerance: tim
                 if at > before.at + step.within:
                     yield f"{where} went on by what was stamped {at}, and came at {before.at}"
             case _:
-                pass  # nothing else counts from arrival
+                pass  # nothing else counts from an instant on the path
         if due is not None and not due <= move.at <= due + tolerance:
             yield f"{where} was due at {due} and made at {move.at}"
 

@@ -32,6 +32,7 @@ conditions: st.SearchStrategy[Document] = st.one_of(
     st.just({"attribute": "plan", "op": "eq", "value": "extra"}),
     st.just({"attribute": "plan", "op": "ne", "value": "extra"}),
     st.just({"not": {"attribute": "plan", "op": "exists"}}),
+    st.just({"property": "order.total", "op": "gte", "value": 2}),
     st.just({"segment": "club"}),
     st.just({"segment": "extras"}),
     # Half an hour: never the very age of an event when the branch looks.
@@ -49,19 +50,21 @@ def _step(draw: st.DrawFn, id: str, below: list[str]) -> Document:
     step: Document = {"id": id}
     match draw(st.sampled_from(KINDS)):
         case "wait":
-            return step | {"type": "wait", "for": draw(hours)}
+            return step | {"type": "wait", "for": draw(hours), "since": draw(st.sampled_from(["arrival", "entry"]))}
         case "until":
             at = ORDINARY_START + timedelta(hours=draw(st.integers(0, 60)))
             return step | {"type": "wait_until", "at": f"{at:%Y-%m-%dT%H:%M}Z"}
         case "attribute":
-            return step | {"type": "wait_until", "attribute": "slot", "on_missing": draw(further)}
+            source = draw(st.sampled_from([{"attribute": "slot"}, {"property": "order.slot"}]))
+            return step | {"type": "wait_until", "on_missing": draw(further), **source}
         case "click":
             link = draw(st.sampled_from([{"link": "one"}, {"link": "two"}, {}]))
             away = draw(st.sampled_from(["on_click", "on_timeout"]))
             wait = {"type": "wait_for_click", "sent_by": "s0", "within": draw(hours), away: draw(further)}
             return step | wait | link
         case "event":
-            where = draw(st.sampled_from([[], [{"attribute": "total", "op": "gte", "value": 2}]]))
+            wanted = draw(st.sampled_from([None, 2, {"property": "order.total"}]))
+            where = [] if wanted is None else [{"attribute": "total", "op": "gte", "value": wanted}]
             away = draw(st.sampled_from(["on_event", "on_timeout"]))
             wait = {"type": "wait_for_event", "event": draw(names), "within": draw(hours), away: draw(further)}
             return step | wait | {"where": where, "since": draw(st.sampled_from(["arrival", "entry"]))}
@@ -69,7 +72,8 @@ def _step(draw: st.DrawFn, id: str, below: list[str]) -> Document:
             cases = [{"when": draw(conditions), "next": draw(further)} for _ in range(draw(st.integers(1, 2)))]
             return step | {"type": "if", "cases": cases, "else": below[0]}
         case "update":
-            return step | {"type": "update_profile", "set": {"plan": draw(plans)}}
+            values = [{"set": {"plan": draw(plans)}}, {"set_from": {"plan": {"property": "order.plan"}}}]
+            return step | {"type": "update_profile", **draw(st.sampled_from(values))}
         case "email":
             return step | {"type": "send_email", "message": "mail", "on_failure": draw(further)}
         case "sms":
@@ -108,6 +112,14 @@ def _event(draw: st.DrawFn, number: int) -> Document:
 
 
 @st.composite
+def _properties(draw: st.DrawFn) -> Document:
+    """What the run is started with, if anything."""
+    slot = ORDINARY_START + timedelta(hours=draw(st.integers(0, 60)))
+    order = {"total": draw(st.integers(1, 3)), "plan": draw(plans), "slot": f"{slot:%Y-%m-%dT%H:%M}Z"}
+    return draw(st.sampled_from([{}, {"order": order}]))
+
+
+@st.composite
 def made_up(draw: st.DrawFn) -> Scenario:
     """A scenario that expects nothing: its journey begins with a message, and what happens happens to one person."""
     loop = draw(st.sampled_from([[], LOOP]))
@@ -135,6 +147,6 @@ def made_up(draw: st.DrawFn) -> Scenario:
                 }
             },
             "provider": draw(st.sampled_from([{}, {"s0": ["uncertain"]}, {"s0": ["not_accepted"]}])),
-            "events": [{"at": "PT0S", "start": "anna"}, *events],
+            "events": [{"at": "PT0S", "start": "anna", "properties": draw(_properties())}, *events],
         }
     )

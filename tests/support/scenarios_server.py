@@ -59,6 +59,7 @@ from wend.journeys.state import message_id
 from wend.journeys.steps.send import SendStep
 from wend.lifecycle.ending import stop
 from wend.lifecycle.publishing import publish, put_draft
+from wend.lifecycle.versions import Versions
 from wend.messages import store as message_store
 from wend.messages.links import declared_links
 from wend.messages.tokens import TokenKeys
@@ -221,7 +222,7 @@ class Stage:
         def write() -> tuple[UUID, str]:
             with self._database.write() as connection:
                 profile_id = cast.ids[event.start]
-                run = request_run(connection, journey.key, profile_id, event.properties, self._clock())
+                run = request_run(connection, Versions(), journey.key, profile_id, event.properties, self._clock())
                 return run.id, run_workflow_id(journey.key, profile_id, run.entry_number)
 
         run_id, workflow_id = await asyncio.to_thread(write)

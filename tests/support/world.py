@@ -120,6 +120,11 @@ class World:
             segment_store.put_list(connection, key, key, self.time())
             lists.add_members(connection, key, lists.Listed(profile_ids=tuple(people)), self.time())
 
+    def unlist(self, key: str, people: Sequence[UUID]) -> None:
+        """Take members out of a list."""
+        with self.database.write() as connection:
+            lists.remove_members(connection, key, lists.Listed(profile_ids=tuple(people)))
+
     def rule(self, key: str, rule: Mapping[str, Any]) -> None:
         """Make a segment by rule."""
         with self.database.write() as connection:
@@ -146,7 +151,7 @@ class World:
     def request(self, person: UUID, key: str = "trip", properties: Mapping[str, Any] | None = None) -> UUID:
         """Ask for a run, as the API does; return its id."""
         with self.database.write() as connection:
-            return request_run(connection, key, person, properties or {}, self.time()).id
+            return request_run(connection, self.versions, key, person, properties or {}, self.time()).id
 
     def enter(self, person: UUID, key: str = "trip", properties: Mapping[str, Any] | None = None) -> UUID:
         """Ask for a run, have it claimed and started as the relay does, and let it take its first decision."""

@@ -97,6 +97,7 @@ KINDS: dict[str, Callable[[str], Any]] = {
     "yaml segment": is_segment,
     "yaml message": is_message,
     "yaml rule": lambda text: parse_rule(read_document(text)),
+    "yaml alerts": read_document,
     "json": read_document,
     "sh": str,
     "": str,

@@ -3,6 +3,7 @@
 from temporalio import activity, workflow
 
 from activities.entries import EntryActivities
+from activities.fanout import FanOutActivities
 from activities.runs import RunActivities
 from worker import WORKFLOWS
 
@@ -20,7 +21,7 @@ def test_the_names_of_workflows_signals_and_queries_stay() -> None:
 
 def test_the_names_of_activities_stay() -> None:
     names = set()
-    for owner in (RunActivities, EntryActivities):
+    for owner in (RunActivities, EntryActivities, FanOutActivities):
         for member in vars(owner).values():
             if callable(member) and (definition := activity._Definition.from_callable(member)):
                 names.add(definition.name)

@@ -22,6 +22,10 @@ Properties = Annotated[
     list[str] | None,
     typer.Option("--property", metavar="NAME=VALUE", help="May be given several times; VALUE is JSON, or else text."),
 ]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option("--key", metavar="KEY", help="The same key again does nothing more, and answers the same."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where there is no terminal to ask on.")]
 
 

@@ -1,6 +1,7 @@
 """``wend journeys`` and what is done with one: check, publish, watch, close, stop."""
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,18 @@ from rich.text import Text
 
 from wend.cli.entries import say_excluded
 from wend.cli.inputs import DocumentFile, Yes, confirm, name_of, take_key
-from wend.cli.output import fields, instant, listing, moment, problem_list, read_problems, say_value, state, table
+from wend.cli.output import (
+    clean,
+    fields,
+    instant,
+    listing,
+    moment,
+    problem_list,
+    read_problems,
+    say_value,
+    state,
+    table,
+)
 from wend.cli.profiles import draw_profiles
 from wend.cli.session import JOURNEYS, Limit, Session, asks_api
 
@@ -26,7 +38,7 @@ YAML = {"Content-Type": "application/yaml"}
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(journeys, name="journeys", rich_help_panel=JOURNEYS)
-    for command in (journey, check, publish, versions, audience, close, stop):
+    for command in (journey, check, publish, versions, version, audience, close, stop):
         app.command(command.__name__, rich_help_panel=JOURNEYS)(command)
 
 
@@ -163,10 +175,22 @@ def versions(session: Session, key: Key, limit: Limit = 100) -> None:
 
 
 @asks_api
+def version(session: Session, key: Key, number: Annotated[int, typer.Argument(min=1, help="Which one.")]) -> None:
+    """Print a published version of a journey as YAML: its definition, as it was then and always will be.
+
+    Example: wend version product-launch 1 > product-launch-1.journey.yaml
+    """
+    from wend.exchange import write_yaml
+
+    found = session.api.get("journeys", key, "versions", number)
+    session.output.show(found, lambda shown: Text(write_yaml(shown["definition"]).rstrip()))
+
+
+@asks_api
 def audience(
     session: Session, key: Key, sample: Annotated[int, typer.Option(min=0, max=100, help="How many to show.")] = 10
 ) -> None:
-    """Say who would enter if the draft took its segment in now; nobody does.
+    """Say who would enter if the draft took its segments in now, and when it will; nobody enters by this.
 
     Example: wend audience product-launch
     """
@@ -178,7 +202,8 @@ def audience(
             "excluded": say_excluded(found["excluded"]),
         }
         people = [Text(), Text("Some of them", "bold"), draw_profiles(found["sample"])] if found["sample"] else []
-        return Group(fields(counts), *people)
+        as_if = ", as if it were published now" if found["as_if_published_at"] else ""
+        return Group(fields(counts), *people, *_draw_coming(found["next_occurrences"], f"Next occurrences{as_if}"))
 
     session.output.show(session.api.get("journeys", key, "audience", sample=sample), render)
 
@@ -261,12 +286,10 @@ def _draw_saved(saved: dict[str, Any]) -> RenderableType:
 
 def _draw(journey: dict[str, Any]) -> RenderableType:
     figures = journey["figures"]
-    coming = journey["next_occurrences"]
     head = {
         "state": state(journey["state"]),
         "version": journey["version"] or "none is published",
         "first published": instant(journey["first_published_at"]),
-        "next": ", ".join(instant(each["at"]) for each in coming[:3]) + (", …" if len(coming) > 3 else ""),
     }
     counts = {
         "members": figures["members"],
@@ -282,11 +305,31 @@ def _draw(journey: dict[str, Any]) -> RenderableType:
     return Group(
         Text(f"Journey {journey['key']}: {journey['name']}", "bold"),
         fields(head),
+        *_draw_coming(journey["next_occurrences"], "Next occurrences"),
         Text(f"\nFigures {of}", "bold"),
         fields(counts),
         Text(),
         table(columns, [_step_row(each) for each in figures["steps"]]),
     )
+
+
+def _draw_coming(coming: list[dict[str, Any]], title: str) -> list[RenderableType]:
+    """Return a heading and a table of occurrences, with what the clocks do at them; nothing where none comes."""
+    from wend.journeys.model import load_zone
+    from wend.journeys.walltime import say_instant
+
+    if not coming:
+        return []
+    rows = [
+        (each["key"], moment(each["at"]), say_instant(datetime.fromisoformat(each["at"]), load_zone(each["time_zone"])))
+        for each in coming
+    ]
+    columns = ["occurrence", "instant (UTC)", f"in {clean(coming[0]['time_zone'])}"]
+    if not any(each["note"] for each in coming):
+        return [Text(), Text(title, "bold"), table(columns, rows)]
+    notes = [Text(clean(each["note"] or ""), "yellow") for each in coming]
+    marked = table([*columns, "the clocks change"], [(*row, note) for row, note in zip(rows, notes, strict=True)])
+    return [Text(), Text(title, "bold"), marked]
 
 
 def _step_row(step: dict[str, Any]) -> tuple[Any, ...]:

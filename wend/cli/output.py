@@ -41,8 +41,11 @@ STATE_STYLES: Final[Mapping[str, str]] = {
     "uncertain": "yellow",
     "exited": "yellow",
     "stopped": "yellow",
+    "skipped": "yellow",
     "refused": "red",
     "failed": "red",
+    "failing": "red",
+    "missed": "red",
 }
 
 

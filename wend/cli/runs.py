@@ -7,7 +7,16 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from wend.cli.inputs import Email, ExternalId, ProfileId, Properties, chosen_identity, named, read_properties
+from wend.cli.inputs import (
+    Email,
+    ExternalId,
+    IdempotencyKey,
+    ProfileId,
+    Properties,
+    chosen_identity,
+    named,
+    read_properties,
+)
 from wend.cli.output import WIDE, clean, listing, moment, state
 from wend.cli.session import RUNS, Limit, Session, asks_api
 from wend.cli.telling import draw_run
@@ -34,10 +43,7 @@ def start(
     external_id: ExternalId = None,
     email: Email = None,
     property: Properties = None,
-    idempotency_key: Annotated[
-        str | None,
-        typer.Option("--key", metavar="KEY", help="The same key again starts nothing, and answers the same."),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> None:
     """Send one person through a journey now: a run on its newest version.
 

@@ -11,6 +11,7 @@ from wend.cli.inputs import DocumentFile, Yes, confirm, name_of, read_file, take
 from wend.cli.output import Output, fields, instant, listing, moment, say_value
 from wend.cli.profiles import draw_profiles
 from wend.cli.session import PEOPLE_AND_CONTENT, Limit, Session, asks_api
+from wend.errors import InvalidDocument, Problem
 
 segments = typer.Typer(help="Segments: named sets of profiles, by rule or by list.", no_args_is_help=True)
 
@@ -40,6 +41,28 @@ def put(session: Session, file: DocumentFile) -> None:
     if "rule" not in document:
         document.setdefault("kind", "list")
     session.output.show(session.api.put("segments", key, body=document), _draw)
+
+
+@segments.command("preview")
+@asks_api
+def preview(
+    session: Session,
+    file: DocumentFile,
+    size: Annotated[int, typer.Option(min=0, max=100, help="How many of them to show.")] = 10,
+) -> None:
+    """Say whom a segment's rule would mean now, without saving it. The file is one that could be put.
+
+    Example: wend segments preview most-valuable-customers.segment.yaml
+    """
+    rule = read_file(file).get("rule")
+    if rule is None:
+        raise InvalidDocument(name_of(file), [Problem("rule", "is required: a list has nothing to be tried")])
+
+    def render(found: dict[str, Any]) -> RenderableType:
+        people = [Text(), Text("Some of them", "bold"), draw_profiles(found["sample"])] if found["sample"] else []
+        return Group(fields({"would be in it": found["count"]}), *people)
+
+    session.output.show(session.api.post("segments", "preview", body={"rule": rule, "sample": size}), render)
 
 
 @segments.command("list")
@@ -134,16 +157,40 @@ def remove(session: Session, key: Key, external_id: Ids = None, profile: Profile
     _change(session, key, "remove", external_id, profile)
 
 
+@segments.command("replace")
+@asks_api
+def replace(
+    session: Session,
+    key: Key,
+    external_id: Ids = None,
+    profile: ProfileIds = None,
+    file: Annotated[
+        typer.FileText | None, typer.Option(help="Takes external ids from here too, one a line; - reads what comes in.")
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """Make these profiles a list's only members. Asks first.
+
+    Example: wend segments replace employees --file employees.txt --yes
+    """
+    externals = [*(external_id or []), *(line.strip() for line in file or [] if line.strip())]
+    if not externals and not profile:
+        raise typer.BadParameter("say who: external ids, --file or --profile ID")
+    confirm(f"Make {len(externals) + len(profile or []):,} profile(s) the only members of {key}?", yes)
+    listed = {"external_ids": externals, "profile_ids": profile or []}
+    _show_change(session.output, session.api.put("segments", key, "members", body=listed))
+
+
 def _change(session: Session, key: str, how: str, externals: list[str] | None, ids: list[str] | None) -> None:
     if not externals and not ids:
         raise typer.BadParameter("say who: external ids, or --profile ID")
     listed = {"external_ids": externals or [], "profile_ids": ids or []}
-    answer = session.api.post("segments", key, "members", body={how: listed})
-    session.output.show(answer, lambda done: Text(f"{done['added']} added, {done['removed']} removed"))
-    _warn_of_unknown(session.output, answer["unknown"])
+    _show_change(session.output, session.api.post("segments", key, "members", body={how: listed}))
 
 
-def _warn_of_unknown(output: Output, unknown: dict[str, list[str]]) -> None:
+def _show_change(output: Output, answer: dict[str, Any]) -> None:
+    output.show(answer, lambda done: Text(f"{done['added']} added, {done['removed']} removed"))
+    unknown = answer["unknown"]
     if missed := [*unknown["external_ids"], *unknown["profile_ids"]]:
         output.note(f"{len(missed)} belong to nobody: {', '.join(missed[:20])}{' …' if len(missed) > 20 else ''}")
 

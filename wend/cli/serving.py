@@ -98,7 +98,7 @@ async def open_core(settings: Settings, database: Database, client: Client) -> A
     """Yield what worker and relay work with; its threads have ended when the block has."""
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="wend")
     try:
-        yield Core.build(database, client, executor, settings.task_queue)
+        yield Core.build(database, client, executor, settings.task_queue, settings.entry_rate)
     finally:
         await asyncio.to_thread(executor.shutdown)
 

@@ -44,9 +44,11 @@ def say_why(kind: str, why: Mapping[str, Any]) -> str:
         case "no_match":
             return f"no case holds{_looked_at(why)}"
         case "no_date":
-            return f"the attribute {clean(why['attribute'])} is absent, or no date"
+            return f"{_date_place(why)} is absent, or no date"
         case "updated":
-            return f"set {', '.join(map(clean, why['attributes']))}"
+            said = f"set {', '.join(map(clean, why['attributes'])) or 'nothing'}"
+            missing = ", ".join(map(clean, why.get("missing", ())))
+            return f"{said}; the run has no property for {missing}" if missing else said
         case "ended":
             return f"ended: {_plain(why['reason'])}"
         case _:
@@ -151,6 +153,12 @@ def _arrival(run: Mapping[str, Any], step: str) -> int:
 
 def _link(where: Mapping[str, Any]) -> str:
     return clean(where.get("link") or "any link")
+
+
+def _date_place(why: Mapping[str, Any]) -> str:
+    if "property" in why:
+        return f"the run's property {clean(why['property'])}"
+    return f"the attribute {clean(why['attribute'])}"
 
 
 def _looked_at(why: Mapping[str, Any]) -> str:

@@ -191,9 +191,11 @@ def _reference(database: "Database") -> str | None:
     ahead = Timetable(database, Versions()).ahead(REFERENCE, datetime.now(UTC))
     if ahead is None or not (ahead.coming or ahead.overdue):
         return f"The journey {REFERENCE!r} is {figures.state}."
-    segment = ahead.version.definition.entry.segment if ahead.version.definition.entry else ""
+    entry = ahead.version.definition.entry
+    assert entry is not None, "it has occurrences"
+    whom = " or ".join(repr(segment) for segment in entry.segments)
     when = f"at {ahead.coming[0].at.astimezone():%H:%M %Z on %Y-%m-%d}" if ahead.coming else "now"
-    return f"The journey {REFERENCE!r} is published: {when} it takes in everybody in {segment!r}."
+    return f"The journey {REFERENCE!r} is published: {when} it takes in everybody in {whom}."
 
 
 def _short(path: Path) -> str:

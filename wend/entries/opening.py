@@ -6,24 +6,28 @@ exclusion too.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from wend.entries import verdicts
 from wend.entries.returning import refuse_returned
 from wend.errors import Conflict, NotFound
 from wend.journeys.definition import JourneyDefinition, JourneyVersion
 from wend.journeys.occurrences import Occurrence
+from wend.lifecycle.ending import RESTARTED, end_runs
 from wend.lifecycle.versions import Versions
-from wend.segments import store as segment_store
 from wend.storage.database import Database, insert_ignoring, lock_journey
-from wend.storage.tables import entries, exclusions, identities, journeys, profiles, runs
+from wend.storage.tables import entries, exclusions, journeys, runs
+from wend.storage.types import Instant
 
 ENTERING_STATES = frozenset({"scheduled", "live"})
 """States of a journey in which members are taken in."""
+
+A_SECOND = timedelta(seconds=1)
 
 
 class EntryDoesNotAddUp(Conflict):
@@ -60,47 +64,115 @@ class EntryDesk:
     def open(self, journey: str, occurrence: Occurrence, now: datetime) -> OpenedEntry | None:
         """Open the entry of an occurrence, or return it as it stands: an occurrence is taken in once.
 
+        One that is outside of the journey's window is written down as skipped.
+
         Returns:
             ``None`` where the journey takes nobody in any more.
 
         Raises:
-            NotFound: There is no such journey.
+            NotFound: There is no such journey, or a segment of its entry is gone.
             EntryDoesNotAddUp: The verdicts do not cover the members.
         """
         with self._database.write() as connection:
-            row = lock_journey(connection, journey, share=False)
-            if row is None:
-                raise NotFound("journey", journey)
+            row = _lock(connection, journey)
             known = self._find(connection, journey, occurrence.key)
-            if known is not None:
+            if known is not None and known.state != "failing":
                 return known
             if row.state not in ENTERING_STATES:
                 return None
             version = self._versions.get(connection, journey, row.version)
-            entry_id = uuid4()
-            members = _give_verdicts(connection, version, entry_id, occurrence, now)
-            connection.execute(sa.update(journeys).where(journeys.c.key == journey).values(state="live"))
-            opened = self._find(connection, journey, occurrence.key)
-            assert opened is not None
-            if members != opened.entered + opened.excluded:
-                raise EntryDoesNotAddUp(entry_id, members, opened.entered, opened.excluded)
-            return opened
+            draft = _EntryRow(journey, version.number, occurrence.key, "segment", occurrence.at, now)
+            window = version.window
+            if not (window.is_open(occurrence.at) and window.is_open(now)):
+                draft.write(connection, known, state="skipped", reason="window_closed", finished_at=now)
+                return self._find(connection, journey, occurrence.key)
+            return self._take_in(connection, version, draft, known, first_look=row.read_at is None)
 
-    def rate(self, entry_id: UUID) -> int:
-        """Return how many profiles of this entry may start per second.
+    def look_for_joiners(self, journey: str, fired_at: datetime, now: datetime) -> OpenedEntry | None:
+        """Take in whoever has joined since the last look, as an entry of its own; note who has left.
+
+        A look that was due before the last read finds itself done by that one, so looks that have piled up dissolve.
+
+        Args:
+            journey: One that looks for joiners.
+            fired_at: When the look was due; names its entry.
+            now: Its instant.
+
+        Returns:
+            ``None`` where nobody joined, or the journey takes nobody in.
 
         Raises:
-            NotFound: There is no such entry.
+            NotFound: There is no such journey, or a segment of its entry is gone.
+            EntryDoesNotAddUp: The verdicts do not cover the joiners.
         """
+        if not self._is_worth_looking(journey, fired_at, now):
+            return None
+        key = f"{fired_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        with self._database.write() as connection:
+            row = _lock(connection, journey)
+            known = self._find(connection, journey, key)
+            if known is not None and known.state != "failing":
+                return known
+            version = self._looking(connection, row, fired_at, now)
+            if version is None:
+                return None
+            draft = _EntryRow(journey, version.number, key, "joiners", fired_at, now)
+            return self._take_in(connection, version, draft, known, first_look=row.read_at is None)
+
+    def _is_worth_looking(self, journey: str, fired_at: datetime, now: datetime) -> bool:
+        """Look first without the locks that a change needs: most looks find nobody."""
         with self._database.read() as connection:
-            row = connection.execute(
-                sa.select(entries.c.journey_key, entries.c.version).where(entries.c.id == entry_id)
-            ).one_or_none()
+            row = connection.execute(sa.select(journeys).where(journeys.c.key == journey)).one_or_none()
             if row is None:
-                raise NotFound("entry", entry_id)
-            entry = self._versions.get(connection, row.journey_key, row.version).definition.entry
-            assert entry is not None
-            return entry.rate
+                raise NotFound("journey", journey)
+            version = self._looking(connection, row, fired_at, now)
+            return version is not None and (
+                row.read_at is None or verdicts.has_changed(connection, version.definition, now)
+            )
+
+    def _looking(
+        self, connection: Connection, row: sa.Row[Any], fired_at: datetime, now: datetime
+    ) -> JourneyVersion | None:
+        """Return the version by which a journey looks for joiners now; ``None`` if it does not."""
+        # Temporal knows a firing's second alone: one by hand may come later in it than the last read.
+        if row.state not in ENTERING_STATES or (row.read_at is not None and row.read_at >= fired_at + A_SECOND):
+            return None
+        version = self._versions.get(connection, row.key, row.version)
+        entry = version.definition.entry
+        if entry is None or entry.refreshes_every is None or not version.window.is_open(now):
+            return None
+        return version
+
+    def _take_in(
+        self,
+        connection: Connection,
+        version: JourneyVersion,
+        draft: "_EntryRow",
+        known: OpenedEntry | None,
+        first_look: bool,
+    ) -> OpenedEntry | None:
+        """Give every member a verdict; return the entry, or ``None`` for a look that found nobody new."""
+        definition, now = version.definition, draft.now
+        entry = definition.entry
+        assert entry is not None, "published with an entry, or it has no occurrences"
+        if entry.looks_for_joiners:
+            verdicts.forget_leavers(connection, definition, now)
+        table = _decide_all(connection, definition, now, first_look)
+        members = connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+        values = {"state": "live"} | ({"read_at": now} if entry.looks_for_joiners else {})
+        connection.execute(sa.update(journeys).where(journeys.c.key == definition.key).values(**values))
+        if members == 0 and draft.kind == "joiners" and known is None:
+            table.drop(connection)
+            return None
+        entry_id = draft.write(connection, known, state="open", members=members)
+        _admit(connection, version, entry_id, table, now)
+        if entry.looks_for_joiners:
+            verdicts.remember(connection, definition, table, now)
+        table.drop(connection)
+        opened = read_entry(connection, entry_id)
+        if members != opened.entered + opened.excluded:
+            raise EntryDoesNotAddUp(entry_id, members, opened.entered, opened.excluded)
+        return opened
 
     def finish(self, entry_id: UUID, now: datetime) -> OpenedEntry:
         """Close an entry all of whose runs have their workflow, and count once more.
@@ -144,110 +216,88 @@ def read_entry(connection: Connection, entry_id: UUID) -> OpenedEntry:
     return OpenedEntry(row.id, row.journey_key, row.occurrence, row.state, row.members, entered, excluded)
 
 
-def _give_verdicts(
-    connection: Connection, version: JourneyVersion, entry_id: UUID, occurrence: Occurrence, now: datetime
-) -> int:
-    """Write the entry, its pending runs and its exclusions; return the number of members."""
-    definition = version.definition
-    entry = definition.entry
-    assert entry is not None, "published with an entry, or it has no occurrences"
-    verdicts = _decide_all(connection, version, now)
-    count = connection.scalar(sa.select(sa.func.count()).select_from(verdicts)) or 0
-    connection.execute(
-        sa.insert(entries).values(
-            id=entry_id,
-            journey_key=definition.key,
-            version=version.number,
-            occurrence=occurrence.key,
-            kind="segment",
-            state="open",
-            due_at=occurrence.at,
-            opened_at=now,
-            members=count,
+@dataclass(frozen=True, slots=True)
+class _EntryRow:
+    """What is known of an entry before it is opened."""
+
+    journey: str
+    version: int
+    occurrence: str
+    kind: str
+    due_at: datetime
+    now: datetime
+
+    def write(self, connection: Connection, known: OpenedEntry | None, **values: Any) -> UUID:
+        """Write the entry; the row of one that could not be read so far becomes it. Returns its id."""
+        values = {"version": self.version, "opened_at": self.now, "error": None, "members": 0} | values
+        if known is not None:
+            connection.execute(sa.update(entries).where(entries.c.id == known.id).values(**values))
+            return known.id
+        entry_id = uuid4()
+        connection.execute(
+            sa.insert(entries).values(
+                id=entry_id,
+                journey_key=self.journey,
+                occurrence=self.occurrence,
+                kind=self.kind,
+                due_at=self.due_at,
+                **values,
+            )
         )
-    )
-    _insert_runs(connection, version, entry_id, verdicts, now)
-    _insert_exclusions(connection, entry_id, verdicts, now)
-    verdicts.drop(connection)
-    return count
+        return entry_id
 
 
-def _decide_all(connection: Connection, version: JourneyVersion, now: datetime) -> sa.Table:
-    """Evaluate the segment once, into a temporary table: each member, and why it does not enter if it does not."""
-    assert version.definition.entry is not None
-    verdicts = sa.Table(
+def _lock(connection: Connection, journey: str) -> sa.Row[Any]:
+    row = lock_journey(connection, journey, share=False)
+    if row is None:
+        raise NotFound("journey", journey)
+    return row
+
+
+def _decide_all(connection: Connection, definition: JourneyDefinition, now: datetime, first_look: bool) -> sa.Table:
+    """Evaluate the segments once, into a temporary table: each member, and why it does not enter if it does not."""
+    table = sa.Table(
         f"verdicts_{uuid4().hex}",
         sa.MetaData(),
         sa.Column("profile_id", sa.Uuid, primary_key=True),
         sa.Column("reason", sa.Text),
+        sa.Column("entry_number", sa.Integer, nullable=False),
+        sa.Column("once", sa.Boolean, nullable=False),
+        sa.Column("joined_at", Instant),
         prefixes=["TEMPORARY"],
     )
-    verdicts.create(connection)
-    connection.execute(
-        sa.insert(verdicts).from_select(["profile_id", "reason"], verdicts_select(connection, version.definition, now))
-    )
-    refuse_returned(connection, version.definition, verdicts)
-    return verdicts
+    table.create(connection)
+    select = verdicts.admissions_select(connection, definition, now, first_look=first_look)
+    connection.execute(sa.insert(table).from_select(list(table.c), select))
+    refuse_returned(connection, definition, table)
+    return table
 
 
-def verdicts_select(
-    connection: Connection, definition: JourneyDefinition, now: datetime
-) -> sa.Select[tuple[UUID, str | None]]:
-    """Return a select of ``profile_id`` and ``reason``: each member, and why it would not enter now, if it would not.
-
-    Raises:
-        NotFound: A segment of the entry does not exist.
-    """
-    assert definition.entry is not None
-    select = segment_store.members_select(connection, definition.entry.segment, now)
-    members = select.subquery("members")
-    (person,) = members.c
-    return sa.select(person.label("profile_id"), _reason(connection, definition, person, now).label("reason"))
-
-
-def _reason(
-    connection: Connection, definition: JourneyDefinition, person: sa.ColumnElement[UUID], now: datetime
-) -> sa.ColumnElement[str | None]:
-    """Return why a member does not enter; SQL's NULL where it does. The first reason that fits is told."""
-    entry = definition.entry
-    assert entry is not None
-    earlier = sa.select(runs.c.id).where(runs.c.journey_key == definition.key, runs.c.profile_id == person)
-    whens: list[tuple[sa.ColumnElement[bool], str]] = [
-        (~sa.exists(sa.select(profiles.c.id).where(profiles.c.id == person)), "no_profile")
-    ]
-    if entry.namespace is not None:
-        identity = sa.select(identities.c.profile_id).where(
-            identities.c.profile_id == person, identities.c.namespace == entry.namespace
-        )
-        whens.append((~sa.exists(identity), "no_identity"))
-    whens += [
-        (person.in_(segment_store.members_select(connection, key, now)), "excluded_segment") for key in entry.exclude
-    ]
-    if entry.frequency != "repeating":
-        whens.append((sa.exists(earlier.where(runs.c.once)), "already_entered"))
-    whens.append((sa.exists(earlier.where(runs.c.ended_at.is_(None))), "still_inside"))
-    return sa.case(*whens, else_=sa.null())
+def _admit(connection: Connection, version: JourneyVersion, entry_id: UUID, table: sa.Table, now: datetime) -> None:
+    """Write a pending run or an exclusion for every member."""
+    if version.definition.reentry.still_inside == "restart":
+        entering = sa.select(table.c.profile_id).where(table.c.reason.is_(None))
+        end_runs(connection, version.definition.key, RESTARTED, now, runs.c.profile_id.in_(entering))
+    entering = sa.select(sa.func.count()).select_from(table).where(table.c.reason.is_(None))
+    refused = (connection.scalar(entering) or 0) - _insert_runs(connection, version, entry_id, table, now)
+    _insert_exclusions(connection, entry_id, table, now, any_refused=refused > 0)
 
 
 def _insert_runs(
-    connection: Connection, version: JourneyVersion, entry_id: UUID, verdicts: sa.Table, now: datetime
-) -> None:
+    connection: Connection, version: JourneyVersion, entry_id: UUID, table: sa.Table, now: datetime
+) -> int:
+    """Write the pending runs; return how many: an index may have refused one."""
     definition = version.definition
-    entry = definition.entry
-    assert entry is not None
-    number = (
-        sa.select(sa.func.coalesce(sa.func.max(runs.c.entry_number), 0) + 1)
-        .where(runs.c.journey_key == definition.key, runs.c.profile_id == verdicts.c.profile_id)
-        .scalar_subquery()
-    )
     pending: dict[str, sa.ColumnElement[Any]] = {
         "id": _new_id(connection),
         "journey_key": sa.literal(definition.key),
         "version": sa.literal(version.number),
         "entry_id": sa.literal(entry_id, sa.Uuid),
-        "profile_id": verdicts.c.profile_id,
-        "entry_number": number,
-        "once": sa.literal(entry.frequency != "repeating"),
+        "profile_id": table.c.profile_id,
+        "entry_number": table.c.entry_number,
+        "once": table.c.once,
+        "overlapping": sa.literal(definition.reentry.still_inside == "overlap"),
+        "joined_at": table.c.joined_at,
         "properties": sa.literal({}, runs.c.properties.type),
         "state": sa.literal("pending"),
         "sequence": sa.literal(0),
@@ -255,19 +305,25 @@ def _insert_runs(
         "woken": sa.literal(False),
         "created_at": sa.literal(now, runs.c.created_at.type),
     }
-    chosen = sa.select(*pending.values()).where(verdicts.c.reason.is_(None))
-    connection.execute(insert_ignoring(connection, runs).from_select(list(pending), chosen))
+    chosen = sa.select(*pending.values()).where(table.c.reason.is_(None))
+    return connection.execute(insert_ignoring(connection, runs).from_select(list(pending), chosen)).rowcount
 
 
-def _insert_exclusions(connection: Connection, entry_id: UUID, verdicts: sa.Table, now: datetime) -> None:
+def _insert_exclusions(
+    connection: Connection, entry_id: UUID, table: sa.Table, now: datetime, *, any_refused: bool
+) -> None:
     """Write an exclusion for whoever got no run, also for whom a unique index stood in the way of one."""
-    entered = sa.select(runs.c.profile_id).where(runs.c.entry_id == entry_id)
     left_out = sa.select(
         sa.literal(entry_id, sa.Uuid),
-        verdicts.c.profile_id,
-        sa.func.coalesce(verdicts.c.reason, sa.literal("still_inside")),
+        table.c.profile_id,
+        sa.func.coalesce(table.c.reason, sa.literal("still_inside")),
         sa.literal(now, exclusions.c.at.type),
-    ).where(verdicts.c.profile_id.not_in(entered))
+    )
+    if any_refused:
+        entered = sa.select(runs.c.profile_id).where(runs.c.entry_id == entry_id)
+        left_out = left_out.where(table.c.profile_id.not_in(entered))
+    else:
+        left_out = left_out.where(table.c.reason.is_not(None))
     columns = ["entry_id", "profile_id", "reason", "at"]
     connection.execute(sa.insert(exclusions).from_select(columns, left_out))
 

@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 from wend.errors import NotFound
 from wend.storage.tables import entries, exclusions, runs
 
+EntryState = Literal["failing", "open", "done", "failed", "missed", "skipped"]
+
 
 @dataclass(frozen=True, slots=True)
 class EntrySummary:
@@ -19,9 +21,15 @@ class EntrySummary:
 
     Attributes:
         occurrence: Names it within its journey.
-        kind: ``segment``, or ``api`` for a run that was started for one profile.
-        state: ``open`` until every run has its workflow; ``done``; ``failed``.
-        members: Counted from the segment itself.
+        kind: ``segment``; ``joiners``, who were found between two occurrences; or ``api`` for a run that was started
+            for one profile.
+        state: ``failing`` while its segments cannot be read, which is tried again; ``open`` until every run has its
+            workflow; ``done``; ``failed`` by a defect. Of occurrences that took nobody in: ``missed``, ``skipped``.
+        opened_at: Or when it was written down.
+        reason: Why it was missed or skipped.
+        error: Of the last attempt to read its segments that failed.
+        attempts: To read them, that failed.
+        members: Counted from the segments themselves.
         entered: Runs.
         started: Runs that have their workflow.
         excluded: Members without a run, by reason; ``members`` = ``entered`` + their sum.
@@ -36,7 +44,9 @@ class EntrySummary:
     due_at: datetime
     opened_at: datetime
     finished_at: datetime | None
+    reason: str | None
     error: str | None
+    attempts: int
     members: int
     entered: int
     started: int
@@ -61,14 +71,32 @@ def page_entries(
     journey: str,
     *,
     kind: Literal["segment", "api"] = "segment",
-    before: str | None = None,
+    state: EntryState | None = None,
+    before: tuple[datetime, UUID] | None = None,
     limit: int = 100,
 ) -> list[EntrySummary]:
-    """Return a journey's entries of one kind, the latest occurrence first, those behind ``before``."""
-    query = sa.select(entries).where(entries.c.journey_key == journey, entries.c.kind == kind)
+    """Return a journey's entries, those that were due last first.
+
+    Args:
+        connection: A transaction.
+        journey: The journey's key.
+        kind: ``segment``: those of its segments, joiners included; ``api``: starts of one profile.
+        state: Only those in this state.
+        before: Only those behind this one: when it was due, and its id.
+        limit: How many at most.
+    """
+    # Written out, not bound: SQLite uses a partial index only where the statement itself says the index's condition.
+    through_api: sa.ColumnElement[str] = sa.literal_column("'api'")
+    query = sa.select(entries).where(
+        entries.c.journey_key == journey,
+        entries.c.kind == through_api if kind == "api" else entries.c.kind != through_api,
+    )
+    if state is not None:
+        query = query.where(entries.c.state == state)
     if before is not None:
-        query = query.where(entries.c.occurrence < before)
-    rows = connection.execute(query.order_by(entries.c.occurrence.desc()).limit(limit)).all()
+        at, id = before
+        query = query.where(entries.c.due_at <= at, sa.or_(entries.c.due_at < at, entries.c.id < id))
+    rows = connection.execute(query.order_by(entries.c.due_at.desc(), entries.c.id.desc()).limit(limit)).all()
     return _summaries(connection, rows)
 
 
@@ -100,7 +128,9 @@ def _summaries(connection: Connection, rows: Sequence[sa.Row[Any]]) -> list[Entr
             row.due_at,
             row.opened_at,
             row.finished_at,
+            row.reason,
             row.error,
+            row.attempts,
             row.members,
             *counted.get(row.id, (0, 0)),
             excluded[row.id],

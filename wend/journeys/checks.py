@@ -3,14 +3,18 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from wend.journeys.conditions import events_of, segments_of
-from wend.journeys.definition import JourneyDefinition
+from wend.journeys.definition import JourneyDefinition, JourneyVersion
 from wend.journeys.graph import Graph
 from wend.journeys.problems import Problem, did_you_mean
+from wend.journeys.properties import properties_used
+from wend.journeys.schedule import AtTime
 from wend.journeys.state import CLICK, EXIT
-from wend.journeys.steps import If, SendEmail, SendSms, WaitForClick, WaitForEvent, WaitUntil
+from wend.journeys.steps import If, SendEmail, SendSms, Wait, WaitForClick, WaitForEvent, WaitUntil
+from wend.journeys.walltime import resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,14 @@ class Catalog(Protocol):
         """All segment keys, for suggestions."""
 
 
-def check(definition: JourneyDefinition, catalog: Catalog) -> list[Problem]:
-    """Return every problem; publishing is refused while one of them is an error."""
+def check(definition: JourneyDefinition, catalog: Catalog, now: datetime | None = None) -> list[Problem]:
+    """Return every problem; publishing is refused while one of them is an error.
+
+    Args:
+        definition: The draft.
+        catalog: What exists beside it.
+        now: The instant of publishing, where what has passed by then is to be warned of.
+    """
     wrong_ids = [*_ids(definition)]
     wrong_targets = [*_targets(definition)]
     paths: list[Problem] = []
@@ -63,9 +73,11 @@ def check(definition: JourneyDefinition, catalog: Catalog) -> list[Problem]:
         *wrong_targets,
         *paths,
         *_entry(definition, catalog),
+        *_times(definition, now),
         *_messages(definition, catalog),
         *_awaited_links(definition, catalog),
         *_conditions(definition, catalog),
+        *_properties(definition),
         *_events(definition),
     ]
 
@@ -99,8 +111,11 @@ def _reach(definition: JourneyDefinition, graph: Graph) -> Iterator[Problem]:
 
 def _loops(graph: Graph) -> Iterator[Problem]:
     for loop in graph.loops_without_a_wait():
-        dated = any(isinstance(graph.steps[step], WaitUntil) for step in loop)
-        hint = " (a wait_until whose date has passed does not wait)" if dated else ""
+        hint = ""
+        if any(isinstance(graph.steps[step], WaitUntil) for step in loop):
+            hint = " (a wait_until whose date has passed does not wait)"
+        elif any(isinstance(graph.steps[step], Wait) for step in loop):
+            hint = " (a wait since the entry, or since joining, does not wait a second time)"
         yield Problem(f"steps.{loop[0]}", f"this loop never waits: {_way(loop)}; put a wait into it{hint}")
     for loop in graph.loops_where_nothing_was_sent():
         yield Problem(
@@ -133,12 +148,44 @@ def _entry(definition: JourneyDefinition, catalog: Catalog) -> Iterator[Problem]
     entry = definition.entry
     if entry is None:
         return
-    wanted = [("entry.segment", entry.segment)]
+    several = not isinstance(entry.segment, str)
+    wanted = [
+        (f"entry.segment.{number}" if several else "entry.segment", key) for number, key in enumerate(entry.segments)
+    ]
     wanted += [(f"entry.exclude.{number}", key) for number, key in enumerate(entry.exclude)]
     for path, key in wanted:
         yield from _segment(path, key, catalog)
-    if entry.frequency == "once_and_joiners":
-        yield Problem("entry.frequency", "'once_and_joiners' is not built yet; use 'once' or 'repeating' until it is")
+    for number, key in enumerate(entry.exclude):
+        if key in entry.segments and len(entry.segments) == 1:
+            yield Problem(f"entry.exclude.{number}", f"nobody would enter: {key!r} is the segment that enters")
+    if entry.is_once and definition.reentry.limit == 1 and entry.rejoin:
+        yield Problem("reentry.limit", "nobody would enter again: 'limit: 1' is at odds with 'rejoin'")
+
+
+def _times(definition: JourneyDefinition, now: datetime | None) -> Iterator[Problem]:
+    """Look at instants that are known beforehand: starts that nobody can meet, and what has passed already."""
+    version = JourneyVersion(definition)
+    window, schedule = version.window, definition.entry.schedule if definition.entry else None
+    if window.opens_at and window.closes_at and window.closes_at <= window.opens_at:
+        yield Problem("window.closes", "is not after 'opens': nobody could ever enter")
+    if window.closes_at and now is not None and window.closes_at < now:
+        yield Problem("window.closes", "has passed: the journey would be closed at once")
+    if schedule is None:
+        return
+    until = resolve(schedule.until, version.zone) if schedule.until is not None else None
+    if isinstance(schedule.start, AtTime):
+        start = resolve(schedule.start.at, version.zone)
+        if until is not None and until < start:
+            yield Problem("entry.schedule.until", "is before the start: nobody would ever enter")
+        if window.closes_at is not None and start > window.closes_at:
+            yield Problem("entry.schedule.start.at", "is after the window closes: nobody would ever enter")
+        if window.opens_at is not None and start < window.opens_at and schedule.every is None:
+            yield Problem("entry.schedule.start.at", "is before the window opens: nobody would enter then")
+        if now is not None and start < now:
+            then = "the next occurrence is the first" if schedule.every else "the segment enters at once"
+            yield Problem("entry.schedule.start.at", f"has passed: {then}", "warning")
+    if until is not None and now is not None and until < now:
+        yield Problem("entry.schedule.until", "has passed: nobody would enter any more", "warning")
 
 
 def _segment(path: str, key: str, catalog: Catalog) -> Iterator[Problem]:
@@ -193,6 +240,15 @@ def _conditions(definition: JourneyDefinition, catalog: Catalog) -> Iterator[Pro
             for number, case in enumerate(step.cases):
                 for key in sorted(segments_of(case.when)):
                     yield from _segment(f"steps.{step.id}.cases.{number}.when", key, catalog)
+
+
+def _properties(definition: JourneyDefinition) -> Iterator[Problem]:
+    """Warn where something is asked of the run's properties, and whoever comes by a segment has none."""
+    if definition.entry is None:
+        return
+    for path, name in properties_used(definition):
+        told = f"members of a segment bring no properties: {name!r} is known for runs started through the API alone"
+        yield Problem(path, told, "warning")
 
 
 def _events(definition: JourneyDefinition) -> Iterator[Problem]:

@@ -1,17 +1,40 @@
-"""Conditions of a journey: evaluated on arrival, against the profile as it is then.
+"""Conditions of a journey: evaluated on arrival, against the profile as it is then and what the run was started with.
 
 Two-valued: a comparison with something missing or mistyped is false, and ``not`` of it is true.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from wend.journeys.comparison import AttributeCondition, holds, look_up
+from wend.journeys.comparison import (
+    AttributeCondition,
+    Comparison,
+    PropertyPath,
+    compares,
+    default_value,
+    holds,
+    look_up,
+)
 from wend.journeys.durations import Duration
 from wend.journeys.facts import Facts
 from wend.journeys.model import Key, Model
+from wend.journeys.values import Op, Value
+
+
+class PropertyCondition(Comparison):
+    """A comparison of one property of the run with a value that was written down.
+
+    Attributes:
+        property: Dotted path into what the run was started with. Members of a segment bring nothing.
+        op: How they are compared.
+        value: As in a comparison of an attribute.
+    """
+
+    property: PropertyPath
+    op: Op
+    value: Value = Field(default_factory=default_value, validate_default=True)
 
 
 class SegmentCondition(Model):
@@ -45,7 +68,7 @@ class NotOf(Model):
     not_: "Condition" = Field(alias="not")
 
 
-_KINDS = ("attribute", "segment", "event", "all", "any", "not")
+_KINDS = ("attribute", "property", "segment", "event", "all", "any", "not")
 
 
 def _kind(value: Any) -> str | None:
@@ -60,6 +83,7 @@ def _kind(value: Any) -> str | None:
 
 Condition = Annotated[
     Annotated[AttributeCondition, Tag("[attribute]")]
+    | Annotated[PropertyCondition, Tag("[property]")]
     | Annotated[SegmentCondition, Tag("[segment]")]
     | Annotated[EventCondition, Tag("[event]")]
     | Annotated[AllOf, Tag("[all]")]
@@ -68,7 +92,7 @@ Condition = Annotated[
     Discriminator(
         _kind,
         custom_error_type="no_condition",
-        custom_error_message="is no condition; write one of attribute, segment, event, all, any, not",
+        custom_error_message=f"is no condition; write one of {', '.join(_KINDS)}",
     ),
 ]
 
@@ -84,6 +108,10 @@ def is_met(condition: Condition, facts: Facts, seen: dict[str, Any]) -> bool:
             attributes = facts.profile.attributes if facts.profile else {}
             seen[condition.attribute] = look_up(attributes, condition.attribute)
             return holds(condition, attributes, facts.now)
+        case PropertyCondition():
+            found = look_up(facts.properties, condition.property)
+            seen[f"property {condition.property}"] = found
+            return compares(found, condition.op, condition.value, facts.now)
         case SegmentCondition():
             member = facts.is_member(condition.segment)
             seen[f"segment {condition.segment}"] = member
@@ -103,29 +131,27 @@ def is_met(condition: Condition, facts: Facts, seen: dict[str, Any]) -> bool:
 
 def segments_of(condition: Condition) -> set[str]:
     """Return the segments that the condition asks for."""
-    match condition:
-        case SegmentCondition():
-            return {condition.segment}
-        case AllOf():
-            return set().union(*map(segments_of, condition.all))
-        case AnyOf():
-            return set().union(*map(segments_of, condition.any))
-        case NotOf():
-            return segments_of(condition.not_)
-        case _:
-            return set()
+    return {part.segment for part in _parts(condition) if isinstance(part, SegmentCondition)}
 
 
 def events_of(condition: Condition) -> set[str]:
     """Return the events that the condition asks for."""
+    return {part.event for part in _parts(condition) if isinstance(part, EventCondition)}
+
+
+def properties_of(condition: Condition) -> set[str]:
+    """Return the paths of the run's properties that the condition asks for."""
+    return {part.property for part in _parts(condition) if isinstance(part, PropertyCondition)}
+
+
+def _parts(condition: Condition) -> Iterator[Condition]:
+    """Yield the condition and every condition within it."""
+    yield condition
     match condition:
-        case EventCondition():
-            return {condition.event}
-        case AllOf():
-            return set().union(*map(events_of, condition.all))
-        case AnyOf():
-            return set().union(*map(events_of, condition.any))
-        case NotOf():
-            return events_of(condition.not_)
+        case AllOf(all=parts) | AnyOf(any=parts):
+            for part in parts:
+                yield from _parts(part)
+        case NotOf(not_=part):
+            yield from _parts(part)
         case _:
-            return set()
+            pass  # has no parts

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from wend.journeys.entry import Entry, Opening, Reentry, Window
 from wend.journeys.model import Key, Model, ZoneName, load_zone
-from wend.journeys.schedule import Entry
 from wend.journeys.state import EXIT
 from wend.journeys.steps import AnyStep
 
@@ -25,6 +25,8 @@ class JourneyDefinition(Model):
     Attributes:
         time_zone: For every wall time without a zone of its own.
         entry: A journey without one is entered through the API alone.
+        reentry: Whether a profile that has been in the journey enters it again.
+        window: When anybody may enter at all.
     """
 
     key: Key
@@ -32,6 +34,8 @@ class JourneyDefinition(Model):
     description: str = Field(default="", max_length=4000)
     time_zone: ZoneName = "UTC"
     entry: Entry | None = None
+    reentry: Reentry = Reentry()
+    window: Window | None = None
     steps: tuple[AnyStep, ...] = Field(min_length=1, max_length=1000)
 
     def document(self) -> dict[str, Any]:
@@ -77,3 +81,7 @@ class JourneyVersion:
     @cached_property
     def zone(self) -> ZoneInfo:
         return load_zone(self.definition.time_zone)
+
+    @cached_property
+    def window(self) -> Opening:
+        return Opening.of(self.definition.window, self.zone)

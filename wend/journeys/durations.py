@@ -8,7 +8,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 LONGEST: Final = timedelta(days=365_000)
 """About a thousand years: any instant of our time, plus or minus a duration, is still an instant."""
@@ -116,6 +116,16 @@ Duration = Annotated[
     WithJsonSchema(_SCHEMA | {"description": f"{_UNITS}.", "examples": ["PT30M", "P1D", "P2W"]}),
 ]
 """A length of time in a definition: from zero to ``LONGEST``."""
+
+
+def _longer_than_nothing(length: timedelta) -> timedelta:
+    if not length:
+        raise ValueError("must be longer than nothing")
+    return length
+
+
+PositiveDuration = Annotated[Duration, AfterValidator(_longer_than_nothing)]
+"""A length of time in a definition: more than zero, at most ``LONGEST``."""
 
 SignedDuration = Annotated[
     timedelta,

@@ -57,6 +57,10 @@ class Facts(Protocol):
     def properties(self) -> Mapping[str, Any]:
         """What the run was started with."""
 
+    @property
+    def joined_at(self) -> datetime | None:
+        """When the profile joined the segment that it came in by, as far as that is known."""
+
     def is_member(self, segment: str) -> bool:
         """True if the profile is in the segment now."""
 

@@ -94,17 +94,19 @@ class NoMatch:
 
 @dataclass(frozen=True, slots=True)
 class NoDate:
-    """The attribute is absent or is no date."""
+    """The attribute, or the property of the run, is absent or is no date."""
 
-    attribute: str
+    attribute: str | None = None
+    property: str | None = None
     kind: Literal["no_date"] = "no_date"
 
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """Attributes were set; names only."""
+    """Attributes were set; names only. Those of ``missing`` were not: the run has no such property to set them from."""
 
     attributes: tuple[str, ...]
+    missing: tuple[str, ...] = ()
     kind: Literal["updated"] = "updated"
 
 

@@ -1,14 +1,14 @@
-"""Who enters a journey, and when: the models. ``occurrences.py`` turns a schedule into instants."""
+"""When members are taken in: the models. ``occurrences.py`` turns a schedule into instants."""
 
 import re
 from collections.abc import Mapping
 from datetime import time, timedelta
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Discriminator, Field, PlainSerializer, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, PlainSerializer, Tag, field_validator, model_validator
 
 from wend.journeys.durations import Duration
-from wend.journeys.model import Key, Model, Namespace, WallTime
+from wend.journeys.model import Model, WallTime
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -29,20 +29,6 @@ Clock = Annotated[
 ]
 
 
-def _parse_rate(text: object) -> int:
-    if not isinstance(text, str) or not (found := re.fullmatch(r"([0-9]{1,6})/s", text)) or int(found[1]) < 1:
-        raise ValueError(f"{text!r} is no rate; write 500/s: so many profiles per second, from 1/s to 999999/s")
-    return int(found[1])
-
-
-Rate = Annotated[
-    int,
-    BeforeValidator(_parse_rate, json_schema_input_type=str),
-    PlainSerializer(lambda value: f"{value}/s", return_type=str),
-]
-"""Profiles per second."""
-
-
 class AfterPublish(Model):
     """So long after the journey was first published."""
 
@@ -56,9 +42,27 @@ class AtTime(Model):
 
 
 class EveryHours(Model):
-    """Elapsed time: 24 hours are 24 hours, also when the clocks change."""
+    """Elapsed time, counted from the start: 24 hours are 24 hours, also when the clocks change."""
 
     hours: int = Field(ge=1, le=24 * 366, strict=True)
+
+
+class EveryDays(Model):
+    """Every so many days by the clocks of the journey's zone, counted from the start's day."""
+
+    days: int = Field(ge=1, le=3660, strict=True)
+
+
+class EveryWeeks(Model):
+    """Every so many weeks from Monday to Sunday, counted from the one with the start's day in it."""
+
+    weeks: int = Field(ge=1, le=520, strict=True)
+
+
+class EveryMonths(Model):
+    """Every so many months, counted from the start's month."""
+
+    months: int = Field(ge=1, le=120, strict=True)
 
 
 # The tags of these unions stand in brackets, which no field's name does: problems_of leaves them out of paths.
@@ -81,19 +85,35 @@ Start = Annotated[
 
 Calendar = Literal["day", "week", "month"]
 
+_UNITS: Mapping[type[Model], str] = {
+    EveryHours: "[hours]",
+    EveryDays: "[days]",
+    EveryWeeks: "[weeks]",
+    EveryMonths: "[months]",
+}
+
 
 def _every_kind(value: Any) -> str | None:
-    if isinstance(value, Mapping | EveryHours):
-        return "[hours]"
-    return "[calendar]" if value in get_args(Calendar) else None
+    if isinstance(value, Mapping):
+        named = [unit for unit in _UNITS.values() if unit[1:-1] in value]
+        return named[0] if len(named) == 1 else None
+    if isinstance(value, str):
+        return "[calendar]" if value in get_args(Calendar) else None
+    return _UNITS.get(type(value))
 
 
 Every = Annotated[
-    Annotated[Calendar, Tag("[calendar]")] | Annotated[EveryHours, Tag("[hours]")],
+    Annotated[Calendar, Tag("[calendar]")]
+    | Annotated[EveryHours, Tag("[hours]")]
+    | Annotated[EveryDays, Tag("[days]")]
+    | Annotated[EveryWeeks, Tag("[weeks]")]
+    | Annotated[EveryMonths, Tag("[months]")],
     Discriminator(
         _every_kind,
         custom_error_type="no_every",
-        custom_error_message="is no repetition; write day, week, month or {hours: 6}",
+        custom_error_message=(
+            "is no repetition; write day, week, month, {days: 3}, {weeks: 2}, {months: 3} or {hours: 6}"
+        ),
     ),
 ]
 
@@ -117,16 +137,28 @@ Days = Annotated[
 ]
 
 
+SHORTEST_CATCH_UP = timedelta(minutes=1)
+"""A firing on its way takes a moment; a shorter window would have a slow minute count as an outage."""
+
+MOST_TIMES = 100_000
+
+
 class Schedule(Model):
     """When members are taken in.
 
     Attributes:
         start: The first instant; a repeating schedule begins at its first occurrence not before it.
-        every: Repeats by the wall clock of the journey's zone (``day``, ``week``, ``month``) or by elapsed hours.
-        on: Days: weekdays of a ``week`` (or of ``day``), day numbers of a ``month``; the last day of a shorter month
-            stands in for a missing one.
+        every: Repeats by the wall clock of the journey's zone (``day``, ``week``, ``month``, or ``{days: 3}``,
+            ``{weeks: 2}``, ``{months: 3}``, counted from the start's own day, week from Monday to Sunday, or month) or
+            by elapsed time (``{hours: 6}``; ``{hours: 24}`` is a day of 24 hours, whatever the clocks do).
+        on: Days: weekdays of weeks (or of ``day``), day numbers of months; the last day of a shorter month stands in
+            for a missing one. The start's own by default.
         at: Time of day; the start's own by default.
         until: The last instant, itself included.
+        times: Ends after so many occurrences, counted from the start whether anybody was taken in or not; with
+            ``until``, whichever comes first.
+        catch_up: How late an occurrence may still be taken in after an outage, at least ``PT1M``; a later one is
+            recorded as missed. An hour for a repeating entry by default, without limit for the others.
     """
 
     start: Start = AfterPublish()
@@ -134,46 +166,47 @@ class Schedule(Model):
     on: Days | None = None
     at: Clock | None = None
     until: WallTime | None = None
+    times: int | None = Field(default=None, ge=1, le=MOST_TIMES, strict=True)
+    catch_up: Duration | None = None
+
+    @property
+    def calendar_step(self) -> tuple[Calendar, int] | None:
+        """The unit that a wall-clock repetition counts in, and how many it takes; ``None`` if it is none."""
+        match self.every:
+            case None | EveryHours():
+                return None
+            case EveryDays(days=count):
+                return "day", count
+            case EveryWeeks(weeks=count):
+                return "week", count
+            case EveryMonths(months=count):
+                return "month", count
+            case unit:
+                return unit, 1
+
+    @field_validator("catch_up")
+    @classmethod
+    def _no_race(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value < SHORTEST_CATCH_UP:
+            raise ValueError("must be at least PT1M")
+        return value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.every is None and (self.on is not None or self.at is not None or self.until is not None):
-            raise ValueError("'on', 'at' and 'until' go with 'every'")
+        if self.every is None and any(given is not None for given in (self.on, self.at, self.until, self.times)):
+            raise ValueError("'on', 'at', 'until' and 'times' go with 'every'")
         if isinstance(self.every, EveryHours) and (self.on is not None or self.at is not None):
             raise ValueError("'on' and 'at' go with day, week and month; elapsed hours count from the start")
-        if self.on is not None:
-            numbers = all(isinstance(day, int) for day in self.on)
-            if self.every == "month" and not numbers:
-                raise ValueError("'on' of a month takes day numbers such as [1, 15]")
-            if self.every in ("day", "week") and numbers:
-                raise ValueError(f"'on' of a {self.every} takes weekdays such as [mon, thu]")
+        if self.on is not None and self.calendar_step is not None:
+            _check_days(self.on, *self.calendar_step)
         return self
 
 
-class Entry(Model):
-    """Whom the journey takes in, how often, and when.
-
-    Attributes:
-        segment: Whose members enter.
-        exclude: Segments whose members do not enter; checked at entry only.
-        namespace: Members without this identity do not enter, and are counted.
-        frequency: ``once``: the members at the start, never anyone later. ``once_and_joiners``: those and whoever
-            joins later, each once ever. ``repeating``: at each occurrence all members of that moment.
-        schedule: When.
-        rate: Ceiling on profiles entering per second.
-    """
-
-    segment: Key
-    exclude: tuple[Key, ...] = Field(default=(), max_length=50)
-    namespace: Namespace | None = None
-    frequency: Literal["once", "once_and_joiners", "repeating"] = "once"
-    schedule: Schedule = Schedule()
-    rate: Rate = Field(default=5000, json_schema_extra={"default": "5000/s"})
-
-    @model_validator(mode="after")
-    def _repeats_where_it_says_so(self) -> Self:
-        if self.frequency == "repeating" and self.schedule.every is None:
-            raise ValueError("a repeating entry needs schedule.every")
-        if self.frequency != "repeating" and self.schedule.every is not None:
-            raise ValueError(f"schedule.every goes with frequency: repeating, not with {self.frequency}")
-        return self
+def _check_days(on: tuple[Weekday, ...] | tuple[int, ...], unit: Calendar, count: int) -> None:
+    if unit == "day" and count > 1:
+        raise ValueError(f"'on' does not go with every {count} days; weekdays go with day and with {{weeks: 2}}")
+    numbers = all(isinstance(day, int) for day in on)
+    if unit == "month" and not numbers:
+        raise ValueError("'on' of a month takes day numbers such as [1, 15]")
+    if unit != "month" and numbers:
+        raise ValueError(f"'on' of a {unit} takes weekdays such as [mon, thu]")

@@ -46,6 +46,7 @@ class SimulatedRun:
     version: JourneyVersion
     profile_id: UUID
     properties: Mapping[str, Any]
+    joined_at: datetime | None = None
     state: RunState = field(default_factory=RunState)
     plan: Plan | None = None
     decided_at: datetime | None = None
@@ -64,6 +65,7 @@ class SimulatedFacts:
     properties: Mapping[str, Any]
     happenings: list[Happening]
     memberships: Memberships
+    joined_at: datetime | None = None
 
     def is_member(self, segment: str) -> bool:
         return self.profile is not None and self.memberships(segment, self.profile, self.now)
@@ -105,10 +107,16 @@ class Simulation:
         heapq.heappush(self._heap, (max(instant, self.now), 0, next(self._order), what))
 
     def start(
-        self, version: JourneyVersion, profile_id: UUID, run_id: UUID, properties: Mapping[str, Any] | None = None
+        self,
+        version: JourneyVersion,
+        profile_id: UUID,
+        run_id: UUID,
+        properties: Mapping[str, Any] | None = None,
+        *,
+        joined_at: datetime | None = None,
     ) -> SimulatedRun:
         """Start a run now and walk it to its first wait."""
-        run = SimulatedRun(run_id, version, profile_id, properties or {})
+        run = SimulatedRun(run_id, version, profile_id, properties or {}, joined_at)
         self.runs.append(run)
         self._runs_of.setdefault(profile_id, []).append(run)
         self._drive(run)
@@ -167,6 +175,7 @@ class Simulation:
                 run.properties,
                 self._happenings.get(run.profile_id, []),
                 self._memberships,
+                run.joined_at,
             )
             answer = advance(run.version, run.state, facts)
             run.state, run.decided_at = answer.state, max(now, answer.state.arrived_at or now)

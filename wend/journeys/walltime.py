@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
@@ -49,6 +50,21 @@ def _first_after_change(before: datetime, after: datetime, zone: ZoneInfo) -> da
     return datetime.fromtimestamp(high, UTC)
 
 
+ClockChange = Literal["skipped", "repeated"]
+"""What the clocks do to a wall time: they never show it, or they show it twice."""
+
+
+def clock_change(wall: datetime, zone: ZoneInfo) -> ClockChange | None:
+    """Return what the clocks of a zone do to a wall time; ``None`` if they show it once, or an instant is given."""
+    if wall.tzinfo is not None:
+        return None
+    # The offsets before and after the change; the same one where there is none.
+    before, after = (wall.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta(0) for fold in (0, 1))
+    if before == after:
+        return None
+    return "skipped" if before < after else "repeated"
+
+
 def later(at: datetime, by: timedelta) -> datetime:
     """Return ``at + by``, within ``LONG_AGO`` and ``FOREVER``: a wait has no upper limit."""
     try:
@@ -66,5 +82,11 @@ def say_instant(at: datetime, zone: ZoneInfo) -> str:
     if at >= FOREVER - timedelta(days=2):
         return "the end of time"
     local = at.astimezone(zone)
+    return f"{_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]} {local.year} {say_clock(at, zone)}"
+
+
+def say_clock(at: datetime, zone: ZoneInfo) -> str:
+    """Return the time of day that the clocks of the zone show at an instant: ``09:00 CET``."""
+    local = at.astimezone(zone)
     clock = f"{local:%H:%M}" if local.second == 0 else f"{local:%H:%M:%S}"
-    return f"{_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]} {local.year} {clock} {local.tzname()}"
+    return f"{clock} {local.tzname()}"

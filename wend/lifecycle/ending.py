@@ -1,12 +1,14 @@
 """Close: nobody enters any more, runs finish. Stop: every run of every version ends, in one call.
 
-Both hold the journey's lock alone, and every claim and advance shares it: after the answer of a stop nothing is
-claimed any more. The runs' rows are written set-based in the same transaction, so figures are true at once; the
-workflows are woken afterwards, at a rate, and find their end in the row.
+A window that has ended closes its journey by itself. All of it holds the journey's lock alone, and every claim and
+advance shares it: after the answer of a stop nothing is claimed any more. The runs' rows are written set-based in the
+same transaction, so figures are true at once; the workflows are woken afterwards, at a rate, and find their end in
+the row.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -17,8 +19,24 @@ from wend.journeys.results import Ended, Finish
 from wend.journeys.serial import dump_plan, dump_why
 from wend.journeys.state import EXIT
 from wend.lifecycle.publishing import IllegalTransition
+from wend.lifecycle.versions import load_version
 from wend.storage.database import lock_journey
 from wend.storage.tables import entries, journeys, moves, runs, sent_messages
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How runs end that do not come to their end by themselves."""
+
+    outcome: Literal["exited", "stopped"]
+    reason: str
+
+
+STOPPED = Ending("stopped", "stopped")
+RESTARTED = Ending("exited", "restarted")
+"""The profile enters anew, and the journey's ``still_inside`` says ``restart``."""
+JOURNEY_CLOSED = Ending("exited", "journey_closed")
+"""The journey's window has ended, and says that whoever is inside leaves then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +75,10 @@ def stop(connection: Connection, key: str, now: datetime) -> EndedJourney:
     if state in ("draft", "finished", "stopped"):
         raise IllegalTransition(key, state, "stopped")
     inside = _inside(connection, key)
-    _end_runs(connection, key, now)
-    connection.execute(
-        sa.update(entries)
-        .where(entries.c.journey_key == key, entries.c.state == "open")
-        .values(state="done", finished_at=now)
-    )
+    end_runs(connection, key, STOPPED, now)
+    _end_entries(connection, key, now)
     _set(connection, key, "stopped", now)
     outbox.put(connection, "remove_schedule", key, now)
-    outbox.put(connection, "wake_ended_runs", key, now, {"since": now.isoformat()})
     return EndedJourney(key, "stopped", inside)
 
 
@@ -79,6 +92,32 @@ def finish_emptied(connection: Connection, now: datetime) -> list[str]:
         .returning(journeys.c.key)
     )
     return list(connection.scalars(emptied))
+
+
+def close_due(connection: Connection, now: datetime) -> list[str]:
+    """Close every journey whose window has ended; return their keys.
+
+    Whoever is inside goes on, or leaves, as the newest version's window says.
+    """
+    due = sa.select(journeys.c.key).where(journeys.c.state.in_(("scheduled", "live")), journeys.c.closes_at < now)
+    closed = []
+    for key in connection.scalars(due.order_by(journeys.c.key)).all():
+        row = lock_journey(connection, key, share=False)
+        if row is None or row.state not in ("scheduled", "live") or row.closes_at is None or row.closes_at >= now:
+            continue  # somebody else was quicker
+        window = load_version(connection, key, row.version).definition.window
+        if window is not None and window.inside == "exit":
+            end_runs(connection, key, JOURNEY_CLOSED, now)
+            _end_entries(connection, key, now)
+        close(connection, key, now)
+        closed.append(key)
+    return closed
+
+
+def _end_entries(connection: Connection, key: str, now: datetime) -> None:
+    """Nobody is started any more by the entries that are under way."""
+    under_way = (entries.c.journey_key == key, entries.c.state == "open")
+    connection.execute(sa.update(entries).where(*under_way).values(state="done", finished_at=now))
 
 
 def _lock(connection: Connection, key: str) -> str:
@@ -98,9 +137,26 @@ def _inside(connection: Connection, key: str) -> int:
     return connection.scalar(query) or 0
 
 
-def _end_runs(connection: Connection, key: str, now: datetime) -> None:
-    inside = (runs.c.journey_key == key, runs.c.ended_at.is_(None))
-    # The journal first: it says where each run was.
+def end_runs(connection: Connection, key: str, ending: Ending, now: datetime, *which: sa.ColumnElement[bool]) -> None:
+    """End the open runs of a journey that fit, where they are, and have their workflows woken.
+
+    The caller holds the journey's lock alone, or shares it and holds the profiles' locks. What a provider has already
+    is not called back; what waits to be tried again is dropped.
+
+    Args:
+        connection: The transaction.
+        key: The journey's.
+        ending: How they end.
+        now: The instant.
+        which: Conditions on ``runs``; without any, all of them.
+    """
+    inside = (runs.c.journey_key == key, runs.c.ended_at.is_(None), *which)
+    # First what says where each run was: the journal, and the messages.
+    connection.execute(
+        sa.update(sent_messages)
+        .where(sent_messages.c.state == "released", sent_messages.c.run_id.in_(sa.select(runs.c.id).where(*inside)))
+        .values(state="refused", settled_at=now, reason=ending.reason, only_key=None)
+    )
     last_moves = sa.select(
         runs.c.id,
         runs.c.moves + 1,
@@ -110,30 +166,26 @@ def _end_runs(connection: Connection, key: str, now: datetime) -> None:
         runs.c.step,
         sa.literal(EXIT),
         sa.literal("ended"),
-        sa.literal(dump_why(Ended("stopped")), moves.c.why.type),
+        sa.literal(dump_why(Ended(ending.reason)), moves.c.why.type),
     ).where(*inside)
     columns = ["run_id", "number", "journey_key", "version", "at", "from_step", "to_step", "why_kind", "why"]
     connection.execute(sa.insert(moves).from_select(columns, last_moves))
-    connection.execute(
+    ended = connection.execute(
         sa.update(runs)
         .where(*inside)
         .values(
-            state="stopped",
+            state=ending.outcome,
             sequence=runs.c.sequence + 1,
             moves=runs.c.moves + 1,
             step=None,
-            answer=dump_plan(Finish("stopped", "stopped")),
+            answer=dump_plan(Finish(ending.outcome, ending.reason)),
             listens=None,
             parked_until=None,
             # Never before the last decision, whichever clock that was made by.
             decided_at=sa.case((runs.c.decided_at > now, runs.c.decided_at), else_=now),
-            reason="stopped",
+            reason=ending.reason,
             ended_at=now,
         )
     )
-    # What waits to be tried again is dropped; what is claimed says itself how it ends.
-    connection.execute(
-        sa.update(sent_messages)
-        .where(sent_messages.c.journey_key == key, sent_messages.c.state == "released")
-        .values(state="refused", settled_at=now, reason="stopped", only_key=None)
-    )
+    if ended.rowcount:
+        outbox.put(connection, "wake_ended_runs", key, now, {"since": now.isoformat()})

@@ -11,7 +11,7 @@ from wend import outbox
 from wend.documents import parse_definition
 from wend.errors import Conflict, InvalidDocument, NotFound, Problem
 from wend.journeys.checks import check
-from wend.journeys.definition import JourneyDefinition
+from wend.journeys.definition import JourneyDefinition, JourneyVersion
 from wend.journeys.steps import SendEmail, SendSms
 from wend.lifecycle.catalog import StoredCatalog
 from wend.storage.database import insert_ignoring, lock_journey
@@ -94,9 +94,15 @@ def read_draft(connection: Connection, key: str) -> JourneyDefinition:
     return parse_definition(row.draft)
 
 
-def check_draft(connection: Connection, definition: JourneyDefinition) -> list[Problem]:
-    """Return everything that stands in the way of publishing, and every warning."""
-    return check(definition, StoredCatalog(connection))
+def check_draft(connection: Connection, definition: JourneyDefinition, now: datetime | None = None) -> list[Problem]:
+    """Return everything that stands in the way of publishing, and every warning.
+
+    Args:
+        connection: A transaction.
+        definition: The draft.
+        now: Where what has passed by now is to be warned of.
+    """
+    return check(definition, StoredCatalog(connection), now)
 
 
 def publish(connection: Connection, key: str, now: datetime) -> Published:
@@ -117,7 +123,7 @@ def publish(connection: Connection, key: str, now: datetime) -> Published:
     if row.state not in PUBLISHING_STATES:
         raise IllegalTransition(key, row.state, "published", "Publish it under another key.")
     definition = read_draft(connection, key)
-    problems = check_draft(connection, definition)
+    problems = check_draft(connection, definition, now)
     if any(problem.severity == "error" for problem in problems):
         raise InvalidDocument(f"Journey {key!r}", problems)
     sends = _message_versions(connection, definition)
@@ -143,6 +149,7 @@ def publish(connection: Connection, key: str, now: datetime) -> Published:
             state=state,
             version=version,
             first_published_at=row.first_published_at or now,
+            closes_at=JourneyVersion(definition).window.closes_at,
             updated_at=now,
         )
     )

@@ -152,7 +152,7 @@ def journeys_using_segment(connection: Connection, segment: str) -> list[str]:
 def segments_named(document: Mapping[str, Any]) -> set[str]:
     """Return the segments that a stored definition names: at its entry, and in its conditions."""
     definition = JourneyDefinition.model_validate(document)
-    named = {definition.entry.segment, *definition.entry.exclude} if definition.entry else set()
+    named = {*definition.entry.segments, *definition.entry.exclude} if definition.entry else set()
     for step in definition.steps:
         if isinstance(step, If):
             named |= {key for case in step.cases for key in segments_of(case.when)}

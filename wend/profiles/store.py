@@ -109,7 +109,7 @@ def delete(connection: Connection, id: UUID) -> bool:
 
 
 def _with_identities(connection: Connection, rows: Sequence[sa.Row[Any]]) -> list[Profile]:
-    named = _read_identities(connection, [row.id for row in rows])
+    named = read_identities(connection, [row.id for row in rows])
     return [
         Profile(
             id=row.id,
@@ -124,7 +124,8 @@ def _with_identities(connection: Connection, rows: Sequence[sa.Row[Any]]) -> lis
     ]
 
 
-def _read_identities(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, dict[str, str]]:
+def read_identities(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, dict[str, str]]:
+    """Return each one's identities, ``external_id`` among them: namespace → value."""
     named: dict[UUID, dict[str, str]] = {id: {} for id in ids}
     for some in chunks(ids):
         query = sa.select(identities).where(identities.c.profile_id.in_(some))
@@ -265,7 +266,7 @@ class _Batch:
             if given := gone & self._given:
                 raise NotFound("profile", min(given))
             return False
-        named = _read_identities(self._connection, [row.id for row in rows])
+        named = read_identities(self._connection, [row.id for row in rows])
         before = {row.id: _State(row.attributes, named[row.id], row.time_zone) for row in rows}
         after = {id: state.copy() for id, state in before.items()}
         for id, wanted in self._existing.items():

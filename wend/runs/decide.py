@@ -98,7 +98,7 @@ def _walk(
 ) -> Walked:
     made: list[Move] = []
     while True:
-        facts = StoredFacts(connection, now, run.id, profile, run.properties)
+        facts = StoredFacts(connection, now, run.id, profile, run.properties, run.joined_at)
         try:
             answer = advance(version, state, facts)
         except (WendError, SQLAlchemyError):

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from wend.journeys.facts import Happening, ProfileView
+from wend.profiles.store import read_identities
 from wend.segments import store as segment_store
-from wend.storage.tables import events, identities, profiles
+from wend.storage.tables import events, profiles
 
 _COLUMNS = (events.c.id, events.c.name, events.c.at, events.c.properties, events.c.message_id, events.c.link)
 
@@ -25,6 +26,7 @@ class StoredFacts:
     run_id: UUID
     profile: ProfileView | None
     properties: Mapping[str, Any]
+    joined_at: datetime | None
 
     def is_member(self, segment: str) -> bool:
         if self.profile is None:
@@ -57,13 +59,10 @@ def read_profile(connection: Connection, profile_id: UUID) -> ProfileView | None
 def read_profiles(connection: Connection, profile_ids: Collection[UUID]) -> dict[UUID, ProfileView]:
     """Return the profiles that exist, by id; at most some hundreds are asked for at once."""
     ids = list(profile_ids)
-    named: dict[UUID, dict[str, str]] = {}
-    query = sa.select(identities.c.profile_id, identities.c.namespace, identities.c.value)
-    for row in connection.execute(query.where(identities.c.profile_id.in_(ids))):
-        named.setdefault(row.profile_id, {})[row.namespace] = row.value
+    named = read_identities(connection, ids)
+    # Less than a whole profile is read: every wake of every run comes by here.
+    columns = (profiles.c.id, profiles.c.attributes, profiles.c.time_zone)
     return {
-        row.id: ProfileView(row.id, row.attributes, named.get(row.id, {}), row.time_zone)
-        for row in connection.execute(
-            sa.select(profiles.c.id, profiles.c.attributes, profiles.c.time_zone).where(profiles.c.id.in_(ids))
-        )
+        row.id: ProfileView(row.id, row.attributes, named[row.id], row.time_zone)
+        for row in connection.execute(sa.select(*columns).where(profiles.c.id.in_(ids)))
     }

@@ -78,8 +78,9 @@ def say_why(why: Why) -> str:
         case NoMatch():
             return "no case held"
         case NoDate():
-            return f"no date in {why.attribute}"
+            return f"no date in {why.attribute or f'property {why.property}'}"
         case Updated():
-            return f"set {', '.join(why.attributes)}"
+            said = f"set {', '.join(why.attributes) or 'nothing'}"
+            return f"{said}; no property for {', '.join(why.missing)}" if why.missing else said
         case Ended():
             return why.reason.replace("_", " ")

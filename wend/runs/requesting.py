@@ -11,7 +11,11 @@ from sqlalchemy import Connection
 
 from wend import outbox
 from wend.errors import Conflict, NotFound
+from wend.journeys.entry import Opening, Reentry
+from wend.journeys.walltime import later
+from wend.lifecycle.ending import RESTARTED, end_runs
 from wend.lifecycle.publishing import IllegalTransition
+from wend.lifecycle.versions import Versions
 from wend.storage.database import insert_ignoring, lock_journey, lock_profile
 from wend.storage.tables import entries, runs
 
@@ -24,9 +28,43 @@ class StillInside(Conflict):
     def __init__(self, journey: str, profile_id: UUID, run_id: UUID) -> None:
         super().__init__(
             f"Profile {str(profile_id)!r} is still in journey {journey!r}, by run {str(run_id)!r}. "
-            "Start it again when that run has ended."
+            "Start it again when that run has ended, or let the journey say reentry.still_inside: restart or overlap."
         )
         self.run_id = run_id
+
+
+class EntryLimitReached(Conflict):
+    """The profile has had as many runs as the journey allows."""
+
+    def __init__(self, journey: str, profile_id: UUID, limit: int) -> None:
+        super().__init__(
+            f"Profile {str(profile_id)!r} has had its {limit} run(s) of journey {journey!r}; "
+            "reentry.limit allows no more."
+        )
+        self.limit = limit
+
+
+class TooSoon(Conflict):
+    """The profile's last run is not long enough ago."""
+
+    def __init__(self, journey: str, profile_id: UUID, from_at: datetime) -> None:
+        super().__init__(
+            f"Profile {str(profile_id)!r} enters journey {journey!r} again from {from_at:%Y-%m-%dT%H:%M:%SZ} on, "
+            "as reentry.after says. Start it then."
+        )
+        self.from_at = from_at
+
+
+class OutsideWindow(Conflict):
+    """The journey's window is not open."""
+
+    def __init__(self, journey: str, window: Opening, now: datetime) -> None:
+        if window.opens_at is not None and now < window.opens_at:
+            said = f"opens at {window.opens_at:%Y-%m-%dT%H:%M:%SZ}. Start the run then."
+        else:
+            said = f"closed at {window.closes_at:%Y-%m-%dT%H:%M:%SZ}. Publish a version with a later window.closes."
+        super().__init__(f"Journey {journey!r} takes nobody in at this time: it {said}")
+        self.journey = journey
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +80,38 @@ class RequestedRun:
 
 
 def request_run(
-    connection: Connection, journey: str, profile_id: UUID, properties: Mapping[str, Any], now: datetime
+    connection: Connection,
+    versions: Versions,
+    journey: str,
+    profile_id: UUID,
+    properties: Mapping[str, Any],
+    now: datetime,
 ) -> RequestedRun:
-    """Enter one profile into a journey's newest version.
+    """Enter one profile into a journey's newest version, as its window and its rules of re-entry allow.
 
     Raises:
         NotFound: There is no such journey or profile.
         IllegalTransition: The journey takes nobody in.
+        OutsideWindow: The journey's window is not open.
         StillInside: The profile is in the journey already.
+        EntryLimitReached: It has had as many runs as the journey allows.
+        TooSoon: Its last run is not long enough ago.
     """
     row = lock_journey(connection, journey)
     if row is None:
         raise NotFound("journey", journey)
     if row.state not in STARTING_STATES:
         raise IllegalTransition(journey, row.state, "entered", "Publish it first." if row.state == "draft" else "")
+    version = versions.get(connection, journey, row.version)
+    if not version.window.is_open(now):
+        raise OutsideWindow(journey, version.window, now)
     if lock_profile(connection, profile_id) is None:
         raise NotFound("profile", profile_id)
+    reentry = version.definition.reentry
+    _refuse_reentry(connection, journey, profile_id, reentry, now)
     earlier = (runs.c.journey_key == journey, runs.c.profile_id == profile_id)
+    if reentry.still_inside == "restart":
+        end_runs(connection, journey, RESTARTED, now, runs.c.profile_id == profile_id)
     number = (connection.scalar(sa.select(sa.func.max(runs.c.entry_number)).where(*earlier)) or 0) + 1
     run = RequestedRun(uuid4(), journey, row.version, profile_id, uuid4(), number)
     connection.execute(
@@ -84,6 +137,7 @@ def request_run(
             profile_id=profile_id,
             entry_number=number,
             once=False,
+            overlapping=reentry.still_inside == "overlap",
             properties=dict(properties),
             state="pending",
             sequence=0,
@@ -98,3 +152,21 @@ def request_run(
         raise StillInside(journey, profile_id, inside)
     outbox.put(connection, "start_run", run.id, now)
     return run
+
+
+def _refuse_reentry(connection: Connection, journey: str, profile_id: UUID, reentry: Reentry, now: datetime) -> None:
+    """Refuse a profile that the rules of re-entry keep out; the reasons are those of an entry by segment."""
+    theirs = (runs.c.journey_key == journey, runs.c.profile_id == profile_id)
+    if reentry.still_inside == "skip":
+        inside = connection.scalar(sa.select(runs.c.id).where(*theirs, runs.c.ended_at.is_(None)).limit(1))
+        if inside is not None:
+            raise StillInside(journey, profile_id, inside)
+    if reentry.limit is not None:
+        had = connection.scalar(sa.select(sa.func.count()).select_from(runs).where(*theirs)) or 0
+        if had >= reentry.limit:
+            raise EntryLimitReached(journey, profile_id, reentry.limit)
+    if reentry.after is not None:
+        last = runs.c.ended_at if reentry.since == "end" else runs.c.created_at
+        last_at = connection.scalar(sa.select(sa.func.max(last)).where(*theirs))
+        if last_at is not None and (from_at := later(last_at, reentry.after)) > now:
+            raise TooSoon(journey, profile_id, from_at)

@@ -199,6 +199,8 @@ def _fault(document: object, depth: int) -> str | None:
     kinds = [kind for kind in _KINDS if kind in document] if isinstance(document, Mapping) else []
     if len(kinds) > 1:
         return f"mixes {' and '.join(kinds)}; put each into a rule of its own within 'all' or 'any'"
+    if not kinds and isinstance(document, Mapping) and "property" in document:
+        return "asks for a property of a run; a segment's members have none: ask for it in a journey's conditions"
     if not kinds:
         fields = list(document) if isinstance(document, Mapping) else []
         near = next((hint for field in fields if (hint := did_you_mean(str(field), _KINDS))), "")

@@ -105,6 +105,9 @@ journeys = sa.Table(
     sa.Column("draft_revision", sa.Integer, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),  # the newest published version; 0: none yet
     sa.Column("first_published_at", Instant),  # schedules count from here: a new version does not repeat a start
+    sa.Column("closes_at", Instant),  # of the newest version's window
+    sa.Column("watched_until", Instant),  # each occurrence up to here has an entry, or was written down as missed
+    sa.Column("read_at", Instant),  # when its segments were last read for joiners
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("updated_at", Instant, nullable=False),
     sa.Column("ended_at", Instant),
@@ -128,14 +131,40 @@ entries = sa.Table(
     sa.Column("journey_key", sa.ForeignKey("journeys.key"), nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("occurrence", sa.Text, nullable=False),  # nominal local time, UTC instant, or api/…
-    sa.Column("kind", sa.Text, nullable=False),  # segment | api
-    sa.Column("state", sa.Text, nullable=False),  # open | done | failed
+    sa.Column("kind", sa.Text, nullable=False),  # segment | joiners | api
+    # failing (its segments cannot be read, and are tried again) → open → done; missed, skipped: nobody was taken in
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),  # why it was missed or skipped
     sa.Column("due_at", Instant, nullable=False),
-    sa.Column("opened_at", Instant, nullable=False),
+    sa.Column("opened_at", Instant, nullable=False),  # or written down as missed
     sa.Column("finished_at", Instant),
     sa.Column("members", sa.Integer, nullable=False),  # counted from the segment itself
-    sa.Column("error", sa.Text),
+    sa.Column("error", sa.Text),  # of the last attempt to read its segments
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),  # to read them, that failed
     sa.UniqueConstraint("journey_key", "occurrence"),
+    sa.Index(  # what somebody may have to look after; the many that are done are left out
+        "ix_entries_not_done",
+        "state",
+        "journey_key",
+        sqlite_where=sa.text("state <> 'done'"),
+        postgresql_where=sa.text("state <> 'done'"),
+    ),
+    sa.Index(  # those of segments, which are listed by themselves, among any number of starts through the API
+        "ix_entries_of_segments",
+        "journey_key",
+        "due_at",
+        "id",
+        sqlite_where=sa.text("kind <> 'api'"),
+        postgresql_where=sa.text("kind <> 'api'"),
+    ),
+    sa.Index(
+        "ix_entries_through_api",
+        "journey_key",
+        "due_at",
+        "id",
+        sqlite_where=sa.text("kind = 'api'"),
+        postgresql_where=sa.text("kind = 'api'"),
+    ),
 )
 
 exclusions = sa.Table(
@@ -147,6 +176,26 @@ exclusions = sa.Table(
     sa.Column("at", Instant, nullable=False),
     sa.Index(None, "entry_id", "reason"),
     sa.Index(None, "profile_id"),
+)
+
+audience = sa.Table(  # who was a member when a journey that looks for joiners last looked
+    "audience",
+    metadata,
+    sa.Column("journey_key", sa.ForeignKey("journeys.key"), primary_key=True),
+    sa.Column("profile_id", sa.Uuid, primary_key=True),
+    sa.Column("seen_at", Instant, nullable=False),  # the first look of this membership
+)
+
+paces = sa.Table(  # how much of a rate or a ceiling has been used up, by everybody who starts runs
+    "paces",
+    metadata,
+    sa.Column("scope", sa.Text, primary_key=True),  # a journey's key behind ``journey/``, or ``installation``
+    sa.Column("free_at", Instant, nullable=False),  # when the bucket of the rate is full again
+    sa.Column("even_at", Instant),  # when the next start of a spread ceiling is due
+    sa.Column("hour_at", Instant),  # the beginning of the hour that is counted in
+    sa.Column("hour_count", sa.Integer, nullable=False),
+    sa.Column("day_at", Instant),
+    sa.Column("day_count", sa.Integer, nullable=False),
 )
 
 erased_entrants = sa.Table(  # once ever outlives a deleted profile
@@ -169,6 +218,8 @@ runs = sa.Table(
     sa.Column("profile_id", sa.Uuid, nullable=False),  # no foreign key: runs outlive an erased profile
     sa.Column("entry_number", sa.Integer, nullable=False),  # ordinal of the run per (journey, profile), from 1
     sa.Column("once", sa.Boolean, nullable=False),  # claims the profile's only entry ever
+    sa.Column("overlapping", sa.Boolean, nullable=False, server_default=sa.false()),  # beside others
+    sa.Column("joined_at", Instant),  # when the profile joined the segment, as far as that is known
     sa.Column("properties", Json, nullable=False),  # given by whoever started it
     # pending → running (from its first decision on) → completed | exited | stopped | failed
     sa.Column("state", sa.Text, nullable=False),
@@ -193,8 +244,8 @@ runs = sa.Table(
         "journey_key",
         "profile_id",
         unique=True,
-        sqlite_where=sa.text("ended_at IS NULL"),
-        postgresql_where=sa.text("ended_at IS NULL"),
+        sqlite_where=sa.text("ended_at IS NULL AND NOT overlapping"),
+        postgresql_where=sa.text("ended_at IS NULL AND NOT overlapping"),
     ),
     sa.Index(
         "uq_runs_once",
@@ -210,6 +261,13 @@ runs = sa.Table(
         "id",
         sqlite_where=sa.text("started_at IS NULL"),
         postgresql_where=sa.text("started_at IS NULL"),
+    ),
+    sa.Index(  # those that are being started, among any number that wait for their turn
+        "ix_runs_being_started",
+        "entry_id",
+        "claimed_at",
+        sqlite_where=sa.text("started_at IS NULL AND claimed_at IS NOT NULL"),
+        postgresql_where=sa.text("started_at IS NULL AND claimed_at IS NOT NULL"),
     ),
     sa.Index(None, "journey_key", "version", "state", "step"),
     sa.Index(None, "journey_key", "created_at", "id"),
@@ -265,6 +323,13 @@ sent_messages = sa.Table(  # the ledger
         postgresql_where=sa.text("only_key IS NOT NULL"),
     ),
     sa.Index(None, "journey_key", "version", "step", "state"),
+    sa.Index(  # few, and somebody may have to settle them
+        "ix_sent_messages_uncertain",
+        "state",
+        "journey_key",
+        sqlite_where=sa.text("state = 'uncertain'"),
+        postgresql_where=sa.text("state = 'uncertain'"),
+    ),
     sa.Index(None, "profile_id"),
 )
 

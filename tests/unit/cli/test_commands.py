@@ -98,7 +98,7 @@ def test_an_unknown_command_is_a_matter_of_usage() -> None:
     assert RUNNER.invoke(app, ["jurneys"]).exit_code == 2
 
 
-COMMAND = re.compile(r"(?:`|: |: \{[^}]*\} )wend ([a-z]+(?: [a-z]+)?)")
+COMMAND = re.compile(r"(?:`|: |: \{[^}]*\} )wend ([a-z][a-z-]*(?: [a-z]+)?)")
 
 
 def named_commands() -> list[str]:

@@ -40,20 +40,24 @@ entry:
 steps:
   - {id: announce, type: send_email, message: news, to: email, next: pause, on_failure: text, delivery: at_least_once,
      retries: 0, once_per_address: journey}
-  - {id: pause, type: wait, for: PT90M, next: clicked}
+  - {id: pause, type: wait, for: PT90M, since: entry, next: clicked}
   - {id: clicked, type: wait_for_click, sent_by: announce, link: details, within: P1D, copy: latest, on_click: text,
      on_timeout: bought}
   - {id: bought, type: wait_for_event, event: purchase, within: P2W, since: entry, on_event: mark, on_timeout: choice,
-     where: [{attribute: amount, op: gte, value: 100}, {attribute: item, op: in, value: [a, 1, true]}]}
-  - {id: mark, type: update_profile, set: {bought: true, basket: null, "last order": {n: [1, 2.5, "x"]}}, next: due}
-  - {id: due, type: wait_until, attribute: plan.renewal, offset: -P3D, on_missing: text, next: text}
+     where: [{attribute: amount, op: gte, value: 100}, {attribute: item, op: in, value: [a, 1, true]},
+             {attribute: order, op: eq, value: {property: order.id}}]}
+  - {id: mark, type: update_profile, set: {bought: true, basket: null, "last order": {n: [1, 2.5, "x"]}},
+     set_from: {"order id": {property: order.id}}, next: due}
+  - {id: due, type: wait_until, attribute: plan.renewal, offset: -P3D, on_missing: leave, next: text}
+  - {id: leave, type: wait_until, property: flight.departs_at, offset: -P1D, on_missing: text, next: text}
   - id: choice
     type: if
     cases:
       - when: {all: [{attribute: plan.name, op: eq, value: gold}, {segment: vips}, {event: visit, within: P7D}]}
         next: text
       - when: {any: [{not: {attribute: born, op: before, value: {ago: P6570D}}},
-                     {attribute: due, op: after, value: 2026-12-10}, {attribute: x, op: exists, value: false}]}
+                     {attribute: due, op: after, value: 2026-12-10}, {property: order.total, op: gte, value: 100},
+                     {attribute: x, op: exists, value: false}]}
         next: launch
     else: out
   - {id: launch, type: wait_until, at: 2026-12-10T09:00:30+10:30, next: text}

@@ -45,11 +45,19 @@ class Ride:
     """
 
     def __init__(
-        self, version: JourneyVersion, profile: ProfileView | None = None, memberships: Memberships = nobody
+        self,
+        version: JourneyVersion,
+        profile: ProfileView | None = None,
+        memberships: Memberships = nobody,
+        *,
+        properties: Mapping[str, Any] | None = None,
+        joined_at: datetime | None = None,
     ) -> None:
         self.version = version
         self.profile: ProfileView | None = profile or person()
         self.memberships = memberships
+        self.properties = properties or {}
+        self.joined_at = joined_at
         self.state = RunState()
         self.moves: list[Move] = []
         self.park: Park | None = None
@@ -63,7 +71,9 @@ class Ride:
         """Ask at this instant, or at the last decision's where that is later; a run that has ended is not asked."""
         while self.finish is None:
             now = max(now, self.decided_at or now)
-            facts = SimulatedFacts(now, RUN, self.profile, {}, list(self.log), self.memberships)
+            facts = SimulatedFacts(
+                now, RUN, self.profile, self.properties, list(self.log), self.memberships, self.joined_at
+            )
             answer = advance(self.version, self.state, facts)
             self.state = answer.state
             self.moves += answer.moves

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.journeys.kernel import RUN, TICK, Ride, T, journey, person
-from wend.journeys.conditions import events_of, segments_of
+from wend.journeys.conditions import events_of, properties_of, segments_of
 from wend.journeys.facts import ProfileView
 from wend.journeys.results import Finish, Matched, NoMatch
 from wend.journeys.state import message_id
@@ -23,13 +23,19 @@ STEPS = """
 """
 
 
-def choose(*conditions: str, attributes: Mapping[str, Any] | None = None, otherwise: str = ", else: other") -> Ride:
+def choose(
+    *conditions: str,
+    attributes: Mapping[str, Any] | None = None,
+    properties: Mapping[str, Any] | None = None,
+    otherwise: str = ", else: other",
+) -> Ride:
     """Return a run that has chosen among steps one and two by these conditions."""
     targets = ("one", "two")
     cases = ", ".join(
         f"{{when: {when}, next: {target}}}" for when, target in zip(conditions, targets[: len(conditions)], strict=True)
     )
-    return Ride(journey(STEPS.format(cases=cases, otherwise=otherwise)), person(attributes)).wake(T)
+    version = journey(STEPS.format(cases=cases, otherwise=otherwise))
+    return Ride(version, person(attributes), properties=properties).wake(T)
 
 
 GOLD = "{attribute: plan, op: eq, value: gold}"
@@ -77,6 +83,38 @@ def test_where_no_case_holds_and_there_is_no_else_the_run_exits_and_says_so() ->
 def test_a_condition_is_true_or_false_and_never_unknown(condition: str, holds: bool) -> None:
     attributes = {"name": "Ada", "address": {"city": "Paris"}, "born": "1990-05-01", "nothing": None}
     assert choose(condition, attributes=attributes).path[-1] == ("one" if holds else "other")
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        pytest.param("{property: order.total, op: gte, value: 100}", True, id="at least"),
+        pytest.param("{property: order.total, op: gt, value: 100}", False, id="more than"),
+        pytest.param("{property: order.total, op: lt, value: '200'}", False, id="a number is not less than text"),
+        pytest.param("{property: order.items, op: contains, value: tea}", True, id="an element"),
+        pytest.param("{property: order.due, op: before, value: {ahead: P7D}}", True, id="a date relative to now"),
+        pytest.param("{property: order.express, op: exists}", False, id="null is missing"),
+        pytest.param("{property: order.express, op: ne, value: true}", False, id="what is missing is not unequal"),
+        pytest.param("{not: {property: order.express, op: ne, value: true}}", True, id="and not of it is true"),
+        pytest.param("{property: order.total.net, op: exists}", False, id="within what is no object"),
+        pytest.param("{property: plan, op: eq, value: gold}", False, id="an attribute is no property"),
+        pytest.param("{attribute: order.total, op: eq, value: 100}", False, id="and a property is no attribute"),
+        pytest.param(
+            "{all: [{property: order.total, op: eq, value: 100}, {attribute: plan, op: eq, value: gold}]}",
+            True,
+            id="beside an attribute",
+        ),
+    ],
+)
+def test_what_the_run_was_started_with_is_compared_as_attributes_are(condition: str, holds: bool) -> None:
+    order = {"total": 100, "items": ["tea", "milk"], "due": "2026-12-05", "express": None}
+    ride = choose(condition, attributes={"plan": "gold"}, properties={"order": order})
+    assert ride.path[-1] == ("one" if holds else "other")
+
+
+def test_a_run_that_was_started_with_nothing_holds_no_comparison_with_a_property() -> None:
+    ride = choose("{property: order.total, op: gte, value: 100}", "{property: order, op: exists, value: false}")
+    assert ride.path[-1] == "two"
 
 
 @pytest.mark.parametrize("gold", [True, False])
@@ -151,18 +189,21 @@ def test_what_was_looked_at_is_told() -> None:
     assert ride.why == Matched(2, {"plan": "gold", "segment vips": False, "age": 61})
     ride = choose(GOLD, attributes={})
     assert ride.why == NoMatch({"plan": None})
+    ride = choose(GOLD, "{property: plan, op: eq, value: silver}", properties={"plan": "silver"})
+    assert ride.why == Matched(2, {"plan": None, "property plan": "silver"})
 
 
-def test_the_segments_and_events_of_a_condition_are_found_however_deep() -> None:
+def test_the_segments_events_and_properties_of_a_condition_are_found_however_deep() -> None:
     version = journey("""
   - id: choice
     type: if
     cases:
       - when: {all: [{segment: a}, {any: [{not: {segment: b}}, {event: e, within: P1D}]},
-                     {not: {event: f, within: P1D}}]}
+                     {not: {any: [{event: f, within: P1D}, {property: g.h, op: exists}]}}]}
         next: exit
 """)
     step = version.steps["choice"]
     assert isinstance(step, If)
     assert segments_of(step.cases[0].when) == {"a", "b"}
     assert events_of(step.cases[0].when) == {"e", "f"}
+    assert properties_of(step.cases[0].when) == {"g.h"}

@@ -293,9 +293,22 @@ def test_each_rule_says_where_and_what_to_do(steps: str, problems: list[str]) ->
                 "entry.exclude.1: no segment is called 'nobody'",
             ],
         ),
+        ("{segment: customers, frequency: once_and_joiners}", []),
         (
-            "{segment: customers, frequency: once_and_joiners}",
-            ["entry.frequency: 'once_and_joiners' is not built yet; use 'once' or 'repeating' until it is"],
+            "{segment: [customers, vips, employes]}",
+            [
+                "entry.segment.1: no segment is called 'vips'",
+                "entry.segment.2: no segment is called 'employes'; did you mean 'employees'?",
+            ],
+        ),
+        (
+            "{segment: customers, exclude: [customers]}",
+            ["entry.exclude.0: nobody would enter: 'customers' is the segment that enters"],
+        ),
+        (
+            "{segment: customers, frequency: repeating, "
+            "schedule: {start: {at: 2026-12-01T09:00}, every: day, until: 2026-11-01T09:00}}",
+            ["entry.schedule.until: is before the start: nobody would ever enter"],
         ),
     ],
 )

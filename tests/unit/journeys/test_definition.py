@@ -69,6 +69,7 @@ def test_the_hash_does_not_depend_on_notation_order_or_defaults_left_out() -> No
         "name": "A",
         "description": "",
         "time_zone": "UTC",
+        "reentry": {"still_inside": "skip"},
         "steps": [
             {
                 "id": "s",
@@ -78,7 +79,7 @@ def test_the_hash_does_not_depend_on_notation_order_or_defaults_left_out() -> No
                 "delivery": "at_most_once",
                 "retries": 3,
             },
-            {"id": "w", "type": "wait", "for": "P1D"},
+            {"id": "w", "type": "wait", "for": "P1D", "since": "arrival"},
         ],
     }
     assert len(short.content_hash) == 64
@@ -182,7 +183,7 @@ def problems(text: str) -> list[str]:
             "steps.r.for: a duration is ISO 8601 text, such as PT30M, PT1H30M, P1D or P2W, not int: 5"
         ]),
         ("{id: r, type: wait, for: PT0S}", [
-            "steps.r.for: must be longer than nothing; leave the step out to go on at once"
+            "steps.r.for: must be longer than nothing"
         ]),
         ("{id: r, type: wait_until, at: 2026-13-01T09:00}", [
             "steps.r.at: '2026-13-01T09:00' is no date-time: month must be in 1..12"
@@ -197,7 +198,14 @@ def problems(text: str) -> list[str]:
             "steps.r.link: 'a b' does not fit; write 1 to 100 letters, digits, - . and _ without accents, "
             "the first a letter or a digit"
         ]),
-        ("{id: r, type: update_profile, set: {}}", ["steps.r.set: needs at least 1 item"]),
+        ("{id: r, type: update_profile, set: {}}", ["steps.r: sets nothing; give 'set' or 'set_from'"]),
+        ("{id: r, type: update_profile, set: {a: 1, b: 2}, set_from: {b: {property: order}}}", [
+            "steps.r: 'b' is in 'set' and in 'set_from'; which of the two is meant?"
+        ]),
+        ("{id: r, type: update_profile, set_from: {a: {property: order..id}}}", [
+            "steps.r.set_from.a.property: 'order..id' is no path; write names of up to 100 printable characters with a "
+            "dot between them, such as plan or address.city"
+        ]),
         ("{id: r, type: update_profile, set: 5}", ["steps.r.set: must be an object"]),
         ("{id: r, type: update_profile, set: {a.b: 1}}", [
             "steps.r.set.a.b: 'a.b' has a dot; attributes are set at the top level, so give the whole object"
@@ -209,13 +217,29 @@ def problems(text: str) -> list[str]:
         ("{id: r, type: wait_for_event, event: e, within: P1D, where: [{attribute: a, op: in, value: 1}]}", [
             "steps.r.where.0.value: 'in' takes a list of at least one value, not 1"
         ]),
+        ("{id: r, type: wait_for_event, event: e, within: P1D,"
+         " where: [{attribute: a, op: exists, value: {property: b}}]}", [
+            "steps.r.where.0.value: 'exists' takes true or false, not a property of the run"
+        ]),
+        ("{id: r, type: wait_for_event, event: e, within: P1D,"
+         " where: [{attribute: a, op: eq, value: {property: .b}}]}", [
+            "steps.r.where.0.value: '.b' is no path; write names of up to 100 printable characters with a dot between "
+            "them, such as plan or address.city"
+        ]),
+        ("{id: r, type: wait_for_event, event: e, within: P1D, where: [{property: a, op: eq, value: 1}]}", [
+            "steps.r.where.0.attribute: is required",
+            "steps.r.where.0.property: there is no such field here",
+        ]),
+        ("{id: r, type: wait, for: P1D, since: born}", [
+            "steps.r.since: input should be 'arrival', 'entry' or 'joined'"
+        ]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_step_is_told_by_its_id(step: str, wrong: list[str]) -> None:
     assert problems(f"{HEAD}steps:\n  - {step}\n") == wrong
 
 
-NO_CONDITION = "is no condition; write one of attribute, segment, event, all, any, not"
+NO_CONDITION = "is no condition; write one of attribute, property, segment, event, all, any, not"
 
 
 @pytest.mark.parametrize(
@@ -228,6 +252,14 @@ NO_CONDITION = "is no condition; write one of attribute, segment, event, all, an
         ("{any: x}", [".any: must be a list"]),
         ("{not: {foo: 1}}", [f".not: {NO_CONDITION}"]),
         ("{event: e}", [".within: is required"]),
+        ("{property: a, op: eq}", [".value: is required: what 'eq' compares with"]),
+        ("{property: a, op: lt, value: true}", [
+            ".value: 'lt' takes a number or a string; true and false have no order"
+        ]),
+        ("{property: a, attribute: b, op: exists}", [".property: there is no such field here"]),
+        ("{attribute: a, op: eq, value: {property: b}}", [
+            ".value: 'eq' takes a string, number or boolean, not an object"
+        ]),
         ("{event: e, within: soon}", [
             ".within: 'soon' is no ISO 8601 duration, such as PT30M, PT1H30M, P1D or P2W"
         ]),
@@ -260,6 +292,23 @@ NO_WALL = "write 2026-12-01T09:00 (wall time) or 2026-12-01T09:00Z"
         ("{segment: a, frequency: sometimes}", [
             ".frequency: input should be 'once', 'once_and_joiners' or 'repeating'"
         ]),
+        ("{segment: {a: b}}", [".segment: names no segment; write customers, or [customers, subscribers]"]),
+        ("{segment: []}", [".segment: needs at least 1 item"]),
+        ("{segment: [a, a]}", [".segment: names a segment twice"]),
+        ("{segment: a, read: joiners}", [": 'read' goes with frequency: repeating, not with once"]),
+        ("{segment: a, refresh: PT1M}", [
+            ": 'refresh' and 'rejoin' go with frequency: once_and_joiners, not with once"
+        ]),
+        ("{segment: a, frequency: once_and_joiners, refresh: PT1S}", [".refresh: must be from PT10S to P1D"]),
+        ("{segment: a, frequency: once_and_joiners, refresh: PT10.5S}", [".refresh: must be in whole seconds"]),
+        ("{segment: a, backfill: false}", [
+            ": 'backfill' goes with frequency: once_and_joiners, or with read: joiners"
+        ]),
+        ("{segment: a, ceiling: {}}", [".ceiling: limits nothing; give per_hour, per_day or on"]),
+        ("{segment: a, ceiling: {on: [mon], spread: true}}", [
+            ".ceiling: 'spread' goes with per_hour or per_day: what is to be spread evenly"
+        ]),
+        ("{segment: a, ceiling: {per_hour: 0}}", [".ceiling.per_hour: input should be greater than or equal to 1"]),
         ("{segment: a, frequency: repeating}", [": a repeating entry needs schedule.every"]),
         ("{segment: a, schedule: {every: day}}", [": schedule.every goes with frequency: repeating, not with once"]),
         ("{segment: a, rate: 5}", [
@@ -274,7 +323,8 @@ NO_WALL = "write 2026-12-01T09:00 (wall time) or 2026-12-01T09:00Z"
         ("{segment: a, schedule: {start: {at: now}}}", [f".schedule.start.at: 'now' is no date-time; {NO_WALL}"]),
         ("{segment: a, schedule: {start: {after: P1D}}}", [".schedule.start.after: there is no such field here"]),
         ("{segment: a, schedule: {every: fortnight}}", [
-            ".schedule.every: is no repetition; write day, week, month or {hours: 6}"
+            ".schedule.every: is no repetition; "
+            "write day, week, month, {days: 3}, {weeks: 2}, {months: 3} or {hours: 6}"
         ]),
         ("{segment: a, schedule: {every: {hours: 0}}}", [
             ".schedule.every.hours: input should be greater than or equal to 1"
@@ -296,7 +346,7 @@ NO_WALL = "write 2026-12-01T09:00 (wall time) or 2026-12-01T09:00Z"
         ("{segment: a, schedule: {every: day, on: [3]}}", [
             ".schedule: 'on' of a day takes weekdays such as [mon, thu]"
         ]),
-        ("{segment: a, schedule: {at: 09:00}}", [".schedule: 'on', 'at' and 'until' go with 'every'"]),
+        ("{segment: a, schedule: {at: 09:00}}", [".schedule: 'on', 'at', 'until' and 'times' go with 'every'"]),
         ("{segment: a, schedule: {every: {hours: 6}, at: 09:00}}", [
             ".schedule: 'on' and 'at' go with day, week and month; elapsed hours count from the start"
         ]),
@@ -306,6 +356,24 @@ NO_WALL = "write 2026-12-01T09:00 (wall time) or 2026-12-01T09:00Z"
 )  # fmt: skip
 def test_what_is_wrong_with_the_entry_is_told_once(entry: str, wrong: list[str]) -> None:
     assert problems(f"{HEAD}entry: {entry}\nsteps: [{{id: e, type: exit}}]") == [f"entry{each}" for each in wrong]
+
+
+@pytest.mark.parametrize(
+    ("more", "wrong"),
+    [
+        ("reentry: {still_inside: often}", ["reentry.still_inside: input should be 'skip', 'restart' or 'overlap'"]),
+        ("reentry: {since: end}", ["reentry: 'since' goes with 'after'"]),
+        ("reentry: {limit: 0}", ["reentry.limit: input should be greater than or equal to 1"]),
+        ("reentry: {still_inside: overlap, after: P1D, since: end}", [
+            "reentry: 'since: end' waits for the end of the run inside, and 'overlap' does not"
+        ]),
+        ("window: {}", ["window: needs 'opens' or 'closes'"]),
+        ("window: {opens: 2026-12-01T09:00, inside: exit}", ["window: 'inside' goes with 'closes'"]),
+        ("window: {closes: soon}", [f"window.closes: 'soon' is no date-time; {NO_WALL}"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_reentry_and_window_is_told_once(more: str, wrong: list[str]) -> None:
+    assert problems(f"{HEAD}{more}\nsteps: [{{id: e, type: exit}}]") == wrong
 
 
 @pytest.mark.parametrize(

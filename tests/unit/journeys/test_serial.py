@@ -89,8 +89,8 @@ whys = st.one_of(
     st.builds(NothingSent, keys),
     st.builds(Matched, st.integers(1, 100), values),
     st.builds(NoMatch, values),
-    st.builds(NoDate, texts),
-    st.builds(Updated, st.lists(texts, max_size=3).map(tuple)),
+    st.builds(NoDate, st.none() | texts, st.none() | texts),
+    st.builds(Updated, *[st.lists(texts, max_size=3).map(tuple)] * 2),
     st.builds(Ended, texts),
 )
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pytest
@@ -28,12 +29,14 @@ def an_id(name: str) -> UUID:
     return uuid5(NAMESPACE_URL, name)
 
 
-def begin(simulation: Simulation, name: str, version: JourneyVersion = REFERENCE_VERSION) -> SimulatedRun:
+def begin(
+    simulation: Simulation, name: str, version: JourneyVersion = REFERENCE_VERSION, **properties: Any
+) -> SimulatedRun:
     """Start a run of a person with an address and a phone."""
     profile = an_id(f"profile/{name}")
     identities = {"email": f"{name}@example.org", "phone": "+15550100"}
     simulation.profiles.setdefault(profile, ProfileView(profile, {"name": name}, identities))
-    return simulation.start(version, profile, an_id(f"run/{name}"))
+    return simulation.start(version, profile, an_id(f"run/{name}"), properties)
 
 
 def click(simulation: Simulation, run: SimulatedRun, link: str = "product-details") -> Callable[[], None]:
@@ -295,10 +298,10 @@ def test_the_same_simulation_gives_the_same_moves() -> None:
 def test_a_journey_with_every_step_type_is_simulated_to_its_end() -> None:
     version = JourneyVersion(read_definition(EVERY_STEP))
     simulation = Simulation(START, memberships=lambda segment, profile, now: segment == "vips")
-    buyer, idler = begin(simulation, "ada", version), begin(simulation, "bob", version)
+    buyer, idler = begin(simulation, "ada", version, order={"id": 7}), begin(simulation, "bob", version)
     simulation.update(buyer.profile_id, {"plan": {"renewal": "2027-01-15"}})
     simulation.update(idler.profile_id, {"plan": {"name": "basic"}, "born": "2015-01-01", "x": 1})
-    small, good = {"amount": 1, "item": "a"}, {"amount": 150, "item": "a"}
+    small, good = {"amount": 1, "item": "a", "order": 7}, {"amount": 150, "item": "a", "order": 7}
     simulation.at(START + 3 * DAY, lambda: simulation.record(buyer.profile_id, "purchase", properties=small))
     simulation.at(START + 4 * DAY, lambda: simulation.record(buyer.profile_id, "purchase", properties=good))
     simulation.run()
@@ -306,4 +309,5 @@ def test_a_journey_with_every_step_type_is_simulated_to_its_end() -> None:
     # Three days before midnight in Lord Howe, which is eleven hours ahead in January.
     assert buyer.moves[6].at == datetime(2027, 1, 11, 13, tzinfo=UTC)
     assert simulation.profiles[buyer.profile_id].attributes["last order"] == {"n": [1, 2.5, "x"]}
+    assert simulation.profiles[buyer.profile_id].attributes["order id"] == 7
     assert path(idler) == ["announce", "pause", "clicked", "bought", "choice", "launch", "text", "exit"]

@@ -140,6 +140,41 @@ def test_every_json_value_can_be_set_and_is_kept_in_the_document(value: Any) -> 
     assert ride.applied == [{"x": value}]
 
 
+FROM_ORDER = """
+  - {{id: mark, type: update_profile, {set}set_from: {{last_order: {{property: order.id}}, city: {{property: city}}}}}}
+  - {{id: choice, type: if, cases: [{{when: {{attribute: last_order, op: eq, value: A-17}}, next: yes}}], else: exit}}
+  - {{id: yes, type: wait, for: P1D}}
+"""
+
+
+def test_attributes_are_set_from_what_the_run_was_started_with() -> None:
+    properties = {"order": {"id": "A-17"}, "city": {"name": "Lyon"}}
+    version = journey(FROM_ORDER.format(set="set: {buyer: true}, "))
+    ride = Ride(version, person({"last_order": "A-1", "kept": 1}), properties=properties).wake(T)
+    assert ride.path == ["mark", "choice", "yes"]
+    assert ride.moves[1].why == Updated(("buyer", "last_order", "city"))
+    assert ride.profile is not None
+    assert ride.profile.attributes == {"last_order": "A-17", "kept": 1, "buyer": True, "city": {"name": "Lyon"}}
+
+
+@pytest.mark.parametrize("city", [{}, {"city": None}], ids=["absent", "null"])
+def test_what_the_run_was_started_without_leaves_the_attribute_as_it_is_and_the_move_says_so(
+    city: dict[str, None],
+) -> None:
+    properties = {"order": {"id": "A-17"}, **city}
+    ride = Ride(journey(FROM_ORDER.format(set="")), person({"city": "Nice"}), properties=properties).wake(T)
+    assert ride.moves[1].why == Updated(("last_order",), missing=("city",))
+    assert ride.profile is not None
+    assert ride.profile.attributes == {"city": "Nice", "last_order": "A-17"}
+
+
+def test_a_run_that_was_started_with_nothing_sets_nothing_and_goes_on() -> None:
+    ride = Ride(journey(FROM_ORDER.format(set="")), person({"city": "Nice"})).wake(T)
+    assert ride.applied == []
+    assert ride.moves[1].why == Updated((), missing=("last_order", "city"))
+    assert ride.path == ["mark", "choice", "exit"]
+
+
 # -- next, for every step that has one --------------------------------------------------------------------------------
 
 

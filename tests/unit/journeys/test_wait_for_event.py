@@ -1,6 +1,8 @@
 """``wait_for_event``: which events count, and each of them once."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -22,9 +24,9 @@ STEPS = """
 """
 
 
-def waiting(more: str = "") -> Ride:
+def waiting(more: str = "", properties: Mapping[str, Any] | None = None) -> Ride:
     """Return a run that really waits for a purchase."""
-    return Ride(journey(STEPS.format(more=more))).wake(T).wake(ARRIVAL)
+    return Ride(journey(STEPS.format(more=more)), properties=properties).wake(T).wake(ARRIVAL)
 
 
 @pytest.mark.parametrize("woken_at", [ARRIVAL + HOUR, DEADLINE, DEADLINE + DAY], ids=["at once", "by timer", "late"])
@@ -103,6 +105,46 @@ def test_the_properties_must_fit(where: str, properties: dict[str, object], coun
     ride = waiting(f", where: {where}")
     ride.store(ARRIVAL + HOUR, "purchase", properties=properties)
     assert (ride.wake(ARRIVAL + HOUR).path[-1] == "yes") is counts
+
+
+@pytest.mark.parametrize(
+    ("op", "started_with", "happened", "counts"),
+    [
+        pytest.param("eq", "A-17", "A-17", True, id="its own order"),
+        pytest.param("eq", "A-17", "A-18", False, id="another order"),
+        pytest.param("eq", 17, "17", False, id="a number is no text"),
+        pytest.param("eq", 2**60 + 1, 2**60 + 1, True, id="a number beyond what may be written down"),
+        pytest.param("eq", None, None, False, id="nothing is not the same as nothing"),
+        pytest.param("eq", ["A-17"], ["A-17"], False, id="a list is compared with nothing"),
+        pytest.param("ne", "A-17", "A-18", True, id="any other order"),
+        pytest.param("ne", None, "A-18", False, id="other than nothing"),
+        pytest.param("ne", {"id": 1}, {"id": 2}, False, id="objects have no order and no equals"),
+        pytest.param("gte", 100, 100, True, id="at least"),
+        pytest.param("gte", "100", 100, False, id="at least text"),
+        pytest.param("gte", False, True, False, id="true and false have no order"),
+        pytest.param("in", ["A-17", "A-18"], "A-18", True, id="one of its orders"),
+        pytest.param("in", "A-18", "A-18", False, id="one of what is no list"),
+        pytest.param("contains", "A-17", ["A-16", "A-17"], True, id="a parcel with its order"),
+        pytest.param("contains", None, "A-17", False, id="contains nothing"),
+        pytest.param("before", "2026-12-05", "2026-12-04T23:59Z", True, id="before its date"),
+        pytest.param("after", "soon", "2026-12-04", False, id="after what is no date"),
+        pytest.param("before", 5, "2026-12-04", False, id="before a number"),
+    ],
+)
+def test_an_event_is_compared_with_what_the_run_was_started_with(
+    op: str, started_with: object, happened: object, counts: bool
+) -> None:
+    where = f", where: [{{attribute: x.y, op: {op}, value: {{property: order.id}}}}]"
+    ride = waiting(where, {"order": {"id": started_with}})
+    ride.store(ARRIVAL + HOUR, "purchase", properties={"x": {"y": happened}})
+    assert (ride.wake(ARRIVAL + HOUR).path[-1] == "yes") is counts
+
+
+def test_a_run_that_was_started_with_nothing_counts_no_event_that_is_compared_with_a_property() -> None:
+    ride = waiting(", where: [{attribute: order, op: eq, value: {property: order.id}}]")
+    ride.store(ARRIVAL + HOUR, "purchase", properties={"order": "A-17"})
+    ride.store(ARRIVAL + HOUR, "purchase")
+    assert ride.wake(DEADLINE).path[-1] == "no"
 
 
 def test_an_event_that_does_not_fit_hides_none_that_does() -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.journeys.kernel import PERSON, TICK, Ride, T, journey, person
 from wend.errors import InvalidDocument
 from wend.journeys.facts import ProfileView
+from wend.journeys.graph import Graph
 from wend.journeys.results import NoDate, Waited
 from wend.journeys.walltime import FOREVER
 
@@ -75,6 +76,54 @@ def test_a_wait_of_nothing_or_less_is_refused(step: str, length: str) -> None:
         journey(f"  - {step.format(length)}")
     (problem,) = refused.value.problems
     assert problem.path in ("steps.s.for", "steps.s.within")
+
+
+@pytest.mark.parametrize(
+    ("since", "joined_at", "until"),
+    [
+        pytest.param("arrival", T - DAY, T + 3 * DAY, id="from arrival, a day after the entry"),
+        pytest.param("entry", T - DAY, T + 2 * DAY, id="from the entry"),
+        pytest.param("joined", T + timedelta(hours=-12), T + timedelta(hours=36), id="from when they joined"),
+        pytest.param("joined", None, T + 2 * DAY, id="from the entry, where that is not known"),
+    ],
+)
+def test_a_wait_counts_from_where_it_says(since: str, joined_at: datetime | None, until: datetime) -> None:
+    steps = f"""
+  - {{id: rest, type: wait, for: P1D}}
+  - {{id: pause, type: wait, for: P2D, since: {since}}}
+"""
+    ride = Ride(journey(steps), joined_at=joined_at).wake(T).wake(T + DAY)
+    assert ride.park is not None
+    assert ride.park.until == until
+    assert ride.wake(until - TICK).path == ["rest", "pause"]
+    assert ride.wake(until).path == ["rest", "pause", "exit"]
+    assert ride.why == Waited(until)
+
+
+@pytest.mark.parametrize(("since", "ago"), [("entry", DAY), ("joined", 30 * DAY)])
+def test_a_wait_that_is_over_on_arrival_is_gone_on_from_at_once(since: str, ago: timedelta) -> None:
+    steps = f"""
+  - {{id: rest, type: wait, for: P1D}}
+  - {{id: pause, type: wait, for: P1D, since: {since}}}
+"""
+    ride = Ride(journey(steps), joined_at=T + DAY - ago).wake(T).wake(T + DAY)
+    assert ride.path == ["rest", "pause", "exit"]
+    assert ride.why == Waited(T + 2 * DAY - ago)
+
+
+@pytest.mark.parametrize(("since", "waits"), [("arrival", True), ("entry", False), ("joined", False)])
+def test_a_loop_waits_only_by_what_it_waits_for_each_time_round(since: str, waits: bool) -> None:
+    version = journey(f"""
+  - {{id: remind, type: send_email, message: reminder}}
+  - {{id: pause, type: wait, for: P1D, since: {since}, next: remind}}
+""")
+    assert Graph(version.definition).loops_without_a_wait() == ([] if waits else [["remind", "pause"]])
+    ride = Ride(version).wake(T).wake(T + DAY)
+    if waits:
+        assert ride.path == ["remind", "pause", "remind", "pause"]
+    else:
+        assert ride.finish is not None
+        assert (ride.finish.outcome, ride.finish.reason) == ("failed", "endless_loop")
 
 
 def test_a_wait_beyond_the_calendar_lasts_for_ever() -> None:
@@ -254,17 +303,68 @@ def test_the_oldest_date_is_past_and_the_last_one_is_never_whatever_is_added(zon
     assert ride.park.until > utc("9999-12-27")
 
 
+# -- wait_until a date that the run was started with ------------------------------------------------------------------
+
+FLIGHT = """
+  - {id: before, type: wait_until, property: flight.departs_at, offset: -P1D, on_missing: missing}
+  - {id: due, type: wait, for: P30D, next: exit}
+  - {id: missing, type: wait, for: P30D}
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "zone", "until"),
+    [
+        pytest.param("2026-12-10T14:20Z", "Asia/Tokyo", "2026-12-09T14:20", id="an instant"),
+        pytest.param("2026-12-10T14:20", "Asia/Tokyo", "2026-12-09T05:20", id="wall time where the person is"),
+        pytest.param("2026-12-10", None, "2026-12-08T23:00", id="a date is its midnight where the journey is"),
+    ],
+)
+def test_a_date_that_the_run_was_started_with_is_waited_for(value: str, zone: str | None, until: str) -> None:
+    version = journey(FLIGHT, time_zone="Europe/Paris")
+    profile = person({"flight": {"departs_at": "2026-12-02"}}, zone)
+    ride = Ride(version, profile, properties={"flight": {"departs_at": value}}).wake(T)
+    assert ride.park is not None
+    assert ride.park.until == utc(until)
+    assert ride.wake(utc(until) - TICK).path == ["before"]
+    assert ride.wake(utc(until)).path == ["before", "due"]
+
+
+def test_a_date_in_a_property_that_has_passed_is_gone_on_from_at_once() -> None:
+    ride = Ride(journey(FLIGHT), properties={"flight": {"departs_at": "2026-12-02T08:00Z"}}).wake(T)
+    assert ride.path == ["before", "due"]
+    assert ride.why == Waited(utc("2026-12-01T08:00"))
+
+
+@pytest.mark.parametrize("properties", [{}, {"flight": None}, {"flight": {"departs_at": "soon"}}, {"flight": "KL 1"}])
+def test_a_run_that_was_started_without_a_date_takes_its_own_path(properties: dict[str, Any]) -> None:
+    ride = Ride(journey(FLIGHT), person({"flight": {"departs_at": "2026-12-10"}}), properties=properties).wake(T)
+    assert ride.path == ["before", "missing"]
+    assert ride.why == NoDate(property="flight.departs_at")
+
+
+# -- forms of wait_until ----------------------------------------------------------------------------------------------
+
+ONE_FORM = "needs one of 'at', 'attribute' and 'property'"
+NOT_WITH_AT = "'offset' and 'on_missing' go with 'attribute' or 'property', not with 'at'"
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ("", "needs either 'at' or 'attribute'"),
-        ("at: 2026-12-10T09:00, attribute: renewal, on_missing: exit", "needs either 'at' or 'attribute'"),
+        ("", ONE_FORM),
+        ("at: 2026-12-10T09:00, attribute: renewal, on_missing: exit", ONE_FORM),
+        ("attribute: renewal, property: renewal, on_missing: exit", ONE_FORM),
         ("attribute: renewal", "'attribute' needs 'on_missing': where to go when the profile has no such date"),
-        ("at: 2026-12-10T09:00, offset: P1D", "'offset' and 'on_missing' go with 'attribute', not with 'at'"),
-        ("at: 2026-12-10T09:00, on_missing: exit", "'offset' and 'on_missing' go with 'attribute', not with 'at'"),
+        (
+            "property: renewal",
+            "'property' needs 'on_missing': where to go when the run was started without such a date",
+        ),
+        ("at: 2026-12-10T09:00, offset: P1D", NOT_WITH_AT),
+        ("at: 2026-12-10T09:00, on_missing: exit", NOT_WITH_AT),
     ],
 )
-def test_a_wait_until_has_one_of_its_two_forms(fields: str, message: str) -> None:
+def test_a_wait_until_has_one_of_its_three_forms(fields: str, message: str) -> None:
     with pytest.raises(InvalidDocument) as refused:
         journey(f"  - {{id: launch, type: wait_until{fields and ', '}{fields}}}")
     assert [str(problem) for problem in refused.value.problems] == [f"steps.launch: {message}"]

@@ -76,6 +76,10 @@ def test_parts_have_paths() -> None:
         ([], "is no rule: it has none of attribute, identity, segment, all, any, not"),
         ({}, "is no rule: it has none of attribute, identity, segment, all, any, not"),
         (
+            {"property": "order.total", "op": "gte", "value": 100},
+            "asks for a property of a run; a segment's members have none: ask for it in a journey's conditions",
+        ),
+        (
             {"atribute": "a", "op": "eq"},
             "is no rule: it has none of attribute, identity, segment, all, any, not; did you mean 'attribute'?",
         ),

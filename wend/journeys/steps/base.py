@@ -1,6 +1,6 @@
 """What all steps share: their model's base, and where a run stands when a step looks at it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +18,10 @@ class Step(Model):
     def targets(self) -> Mapping[str, str | None]:
         """Return where a run may go from here: field → step id, or ``None`` for the step that stands below."""
         raise NotImplementedError
+
+    def properties(self) -> Iterable[tuple[str, str]]:
+        """Return what this step uses of what the run was started with: (field, path of the property)."""
+        return ()
 
     @property
     def can_end(self) -> bool:

@@ -1,11 +1,11 @@
 """``if``: ordered cases; the first that holds is taken."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
-from wend.journeys.conditions import Condition, is_met
+from wend.journeys.conditions import Condition, is_met, properties_of
 from wend.journeys.facts import Facts
 from wend.journeys.model import Key, Model
 from wend.journeys.results import Finish, Goto, Matched, NoMatch
@@ -22,7 +22,7 @@ class Case(Model):
 class If(Step):
     """Takes the first case whose condition holds, or ``else``; without one the run exits with ``no_branch``.
 
-    Conditions look at the profile as it is on arrival.
+    Conditions look at the profile as it is on arrival, and at what the run was started with.
     """
 
     type: Literal["if"]
@@ -32,6 +32,11 @@ class If(Step):
     def targets(self) -> Mapping[str, str | None]:
         cases: dict[str, str | None] = {f"cases.{number}.next": case.next for number, case in enumerate(self.cases)}
         return cases | ({"else": self.else_} if self.else_ else {})
+
+    def properties(self) -> Iterator[tuple[str, str]]:
+        for number, case in enumerate(self.cases):
+            for path in sorted(properties_of(case.when)):
+                yield f"cases.{number}.when", path
 
     @property
     def can_end(self) -> bool:

@@ -1,12 +1,11 @@
 """``wait_for_click``: a click on a link of a message of this run, with a time limit."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from wend.journeys.durations import Duration
+from wend.journeys.durations import PositiveDuration
 from wend.journeys.facts import Facts
 from wend.journeys.model import Key, LinkName
 from wend.journeys.results import Clicked, Clicks, Goto, NothingSent, Park, TimedOut
@@ -32,17 +31,10 @@ class WaitForClick(Step):
     type: Literal["wait_for_click"]
     sent_by: Key
     link: LinkName | None = None
-    within: Duration
+    within: PositiveDuration
     on_click: Key | None = None
     on_timeout: Key | None = None
     copy_: Literal["any", "latest"] = Field(default="any", alias="copy")
-
-    @field_validator("within")
-    @classmethod
-    def _positive(cls, value: timedelta) -> timedelta:
-        if value <= timedelta(0):
-            raise ValueError("must be longer than nothing")
-        return value
 
     def targets(self) -> Mapping[str, str | None]:
         return {"on_click": self.on_click, "on_timeout": self.on_timeout}
