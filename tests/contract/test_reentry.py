@@ -230,6 +230,22 @@ def test_a_journey_closes_when_its_window_does(
         world.request(member(world, "ben"))
 
 
+def test_the_last_occurrence_of_a_window_is_taken_in_though_it_is_fired_a_moment_later(world: World) -> None:
+    member(world)
+    journey(world, reentry={}, window={"closes": WINDOW["closes"]})
+    at = T0 + 2 * A_DAY
+    opened = world.desk.open("trip", Occurrence("2026-12-03T09:00", at), at + A_SECOND)
+    assert opened is not None
+    assert (opened.state, opened.entered) == ("open", 1)
+
+
+def test_a_firing_finds_nobody_to_take_in_where_the_newest_version_has_no_entry(world: World) -> None:
+    member(world)
+    journey(world, reentry={})
+    world.journey(DAY)
+    assert world.desk.open("trip", Occurrence("2026-12-01T09:00", T0), T0) is None
+
+
 def test_a_new_version_moves_the_end_of_the_window(world: World) -> None:
     journey(world, reentry={}, window={"closes": WINDOW["closes"]})
     journey(world, reentry={})

@@ -24,6 +24,9 @@ from wend.storage.database import Database, insert_ignoring, lock_journey
 from wend.storage.tables import entries, exclusions, journeys, runs
 from wend.storage.types import Instant
 
+ON_TIME = timedelta(minutes=1)
+"""How long after its instant an occurrence may be opened and still be that instant's."""
+
 ENTERING_STATES = frozenset({"scheduled", "live"})
 """States of a journey in which members are taken in."""
 
@@ -81,9 +84,12 @@ class EntryDesk:
             if row.state not in ENTERING_STATES:
                 return None
             version = self._versions.get(connection, journey, row.version)
+            if version.definition.entry is None:
+                return None  # published without one after this was fired
             draft = _EntryRow(journey, version.number, occurrence.key, "segment", occurrence.at, now)
             window = version.window
-            if not (window.is_open(occurrence.at) and window.is_open(now)):
+            on_time = now - occurrence.at <= ON_TIME
+            if not (window.is_open(occurrence.at) and (on_time or window.is_open(now))):
                 draft.write(connection, known, state="skipped", reason="window_closed", finished_at=now)
                 return self._find(connection, journey, occurrence.key)
             return self._take_in(connection, version, draft, known, first_look=row.read_at is None)
