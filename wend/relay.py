@@ -316,6 +316,8 @@ class Relay:
         # A schedule fires nothing of before it was written: what came due meanwhile is fired by hand.
         written = await self._in_thread(lambda: self._timetable.ahead(journey, self._clock() + CLOCKS_APART))
         if written is not None and written.overdue:
+            # A firing is for what was due at its own instant, which Temporal takes from the request: not before that.
+            await asyncio.sleep(CLOCKS_APART.total_seconds())
             await fire(self._client, journey)
 
     def _take(self) -> list[Parcel]:
