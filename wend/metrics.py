@@ -37,7 +37,7 @@ STATES: Final = ("failed", "failing", "missed", "skipped")
 OVERDUE: Final = "overdue"
 """And one that no row has: nothing has become of it for ``STALLED_AFTER``, not even that it was missed."""
 
-_LIVING: Final = ("scheduled", "live", "closed")
+_LIVING: Final = ("scheduled", "live", "paused", "closed")
 _OPEN: Final = ("pending", "running")
 _BEGUN: Final = ("running", "completed", "exited", "stopped", "failed")
 

@@ -15,7 +15,9 @@ from sqlalchemy import Connection
 from wend.storage.database import skip_locked
 from wend.storage.tables import outbox
 
-Kind = Literal["start_run", "wake_run", "wake_ended_runs", "ensure_schedule", "remove_schedule", "enter"]
+Kind = Literal[
+    "start_run", "wake_run", "wake_ended_runs", "wake_held_runs", "ensure_schedule", "remove_schedule", "enter"
+]
 
 LEASE = timedelta(seconds=15)
 """How long one delivery may take; afterwards the row is anybody's again."""
@@ -40,6 +42,23 @@ def put(
 ) -> None:
     """Write a row; it is due at once."""
     put_all(connection, kind, [(str(subject), payload or {})], now)
+
+
+def put_later(
+    connection: Connection, kind: Kind, subject: object, due_at: datetime, now: datetime, payload: Mapping[str, Any]
+) -> None:
+    """Write a row that is not due before an instant."""
+    # A row that was never tried is due whatever its instant says, so this one begins as if it had been.
+    connection.execute(
+        sa.insert(outbox).values(
+            kind=kind,
+            subject=str(subject),
+            payload=dict(payload),
+            created_at=now,
+            due_at=due_at,
+            attempts=1,
+        )
+    )
 
 
 def put_all(

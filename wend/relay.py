@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from wend import idempotency, outbox
+from wend.entries.exhausting import finish_exhausted
 from wend.entries.failing import give_up
 from wend.entries.timetable import Timetable
 from wend.entries.watching import Unaccounted, Watcher
@@ -21,6 +22,7 @@ from wend.errors import WendError
 from wend.journeys.occurrences import Occurrence
 from wend.launching import launch
 from wend.lifecycle.ending import close_due, finish_emptied
+from wend.lifecycle.pausing import resume_due
 from wend.outbox import Parcel
 from wend.runs.starting import Starter
 from wend.scheduling import describe, ensure_schedule, enter, fire, remove_schedule
@@ -254,6 +256,8 @@ class Relay:
                 await self._wake(parcel)
             case "wake_ended_runs":
                 await self._wake_ended(parcel)
+            case "wake_held_runs":
+                await self._wake_held(parcel)
             case "ensure_schedule":
                 await self._schedule(parcel.subject)
             case "remove_schedule":
@@ -261,7 +265,8 @@ class Relay:
             case "enter":
                 due_at = datetime.fromisoformat(parcel.payload["due_at"])
                 occurrence = Occurrence(parcel.payload["occurrence"], due_at)
-                await enter(self._client, parcel.subject, occurrence, self._task_queue, asked=True)
+                anew = bool(parcel.payload.get("anew"))
+                await enter(self._client, parcel.subject, occurrence, self._task_queue, asked=True, anew=anew)
 
     async def _start(self, run_id: UUID) -> None:
         now = self._clock()
@@ -300,6 +305,26 @@ class Relay:
         results = await self._try_all([Parcel(0, "wake_run", str(run_id), {"reason": "ended"}, 1) for run_id in ids])
         untold = [(str(run_id), {"reason": "ended"}) for run_id, error in zip(ids, results, strict=True) if error]
         await self._in_thread(lambda: self._put_rest(parcel, untold, ids[-1] if len(ids) == BATCH else None))
+
+    async def _wake_held(self, parcel: Parcel) -> None:
+        """Wake the runs that a pause held, or that were moved: so many per second, in the order of their ids."""
+        rate, after = int(parcel.payload["rate"]), parcel.payload.get("after")
+        limit = min(BATCH, rate)
+        ids = await self._in_thread(lambda: self._held(parcel.subject, UUID(after) if after else None, limit))
+        told = {"reason": "the journey goes on"}
+        results = await self._try_all([Parcel(0, "wake_run", str(run_id), told, 1) for run_id in ids])
+        untold = [(str(run_id), told) for run_id, error in zip(ids, results, strict=True) if error]
+
+        def put_rest() -> None:
+            now = self._clock()
+            with self._database.write() as connection:
+                outbox.put_all(connection, "wake_run", untold, now)
+                if len(ids) == limit:
+                    rest = {"rate": rate, "after": str(ids[-1])}
+                    due_at = now + timedelta(seconds=limit / rate)
+                    outbox.put_later(connection, "wake_held_runs", parcel.subject, due_at, now, rest)
+
+        await self._in_thread(put_rest)
 
     def _put_rest(self, parcel: Parcel, untold: Sequence[tuple[str, dict[str, str]]], last: UUID | None) -> None:
         with self._database.write() as connection:
@@ -343,8 +368,12 @@ class Relay:
             outbox.prune(connection, now - KEEP_DELIVERED)
             idempotency.forget(connection, now - KEEP_ANSWERS)
             give_up(connection, now)
+            for journey in resume_due(connection, now):
+                log.info("journey goes on", journey=journey)
             for journey in finish_emptied(connection, now):
                 log.info("journey finished", journey=journey)
+        for journey in finish_exhausted(self._timetable, now):
+            log.info("journey finished, for nobody can enter any more", journey=journey)
 
     def _find_run(
         self, run_id: UUID
@@ -360,6 +389,15 @@ class Relay:
                     runs.c.ended_at,
                 ).where(runs.c.id == run_id)
             ).one_or_none()
+
+    def _held(self, journey: str, after: UUID | None, limit: int) -> list[UUID]:
+        query = sa.select(runs.c.id).where(
+            runs.c.journey_key == journey, runs.c.held_at.is_not(None), runs.c.ended_at.is_(None)
+        )
+        if after is not None:
+            query = query.where(runs.c.id > after)
+        with self._database.read() as connection:
+            return list(connection.scalars(query.order_by(runs.c.id).limit(limit)))
 
     def _ended_since(self, journey: str, since: datetime, after: UUID | None) -> list[UUID]:
         query = sa.select(runs.c.id).where(

@@ -98,7 +98,13 @@ async def describe(client: Client, journey: str) -> Held | None:
 
 
 async def enter(
-    client: Client, journey: str, occurrence: Occurrence, task_queue: str = TASK_QUEUE, *, asked: bool = False
+    client: Client,
+    journey: str,
+    occurrence: Occurrence,
+    task_queue: str = TASK_QUEUE,
+    *,
+    asked: bool = False,
+    anew: bool = False,
 ) -> bool:
     """Have one occurrence entered now; return whether that was not under way already.
 
@@ -108,6 +114,7 @@ async def enter(
         occurrence: Which one; the database knows whether it is done.
         task_queue: Where the entry's workflow is started.
         asked: However late it is.
+        anew: In place of whatever does it already: that may be asleep for longer than there is reason to now.
 
     Raises:
         temporalio.service.RPCError: Temporal did not take it; the same call may be made again.
@@ -119,7 +126,8 @@ async def enter(
             id=f"{entry_workflow_id(journey, occurrence.key)}/{'asked' if asked else 'late'}",
             task_queue=task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            # An entry may be broken off anywhere, any number of times.
+            id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING if anew else WorkflowIDConflictPolicy.FAIL,
             search_attributes=entry_attributes(journey),
             static_summary=f"{occurrence.key}, {'asked for after all' if asked else 'late'}",
         )

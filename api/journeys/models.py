@@ -171,6 +171,11 @@ class FiguresOut(Out):
     members: int = Field(description="Counted from the segment at each entry, and summed.")
     entered: int = Field(description="Runs.")
     excluded: dict[str, int] = Field(description="By reason.")
+    moved_in: int = Field(
+        description="Runs moved here from another version: with `entered`, they are inside, at an end, or moved on."
+    )
+    moved_out: int = Field(description="Runs moved to another version.")
+    held: int = Field(description="Runs that wait for the journey's pause to end.")
     pending: int = Field(description="Runs that have not made their first move.")
     inside: int
     outcomes: dict[str, int] = Field(description="Ended runs, by outcome and reason.")

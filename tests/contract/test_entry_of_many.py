@@ -95,6 +95,11 @@ def test_a_large_entry_adds_up_to_the_last_member(world: World) -> None:
     assert verdicts(world, look(world)) == dict.fromkeys(early)
     world.unlist("club", early)
     look(world)
+    world.pause(entries="drop")
+    dropped = load(world, SOME, listed=True)
+    meanwhile = look(world)
+    assert verdicts(world, meanwhile) == dict.fromkeys(dropped, "paused")
+    world.resume()
 
     expected: dict[UUID, str | None] = dict.fromkeys(early, "already_entered")
     put_on(world, "club", early)
@@ -117,7 +122,7 @@ def test_a_large_entry_adds_up_to_the_last_member(world: World) -> None:
     assert verdicts(world, entry) == expected
     assert entry is not None
     assert (entry.members, entry.entered + entry.excluded) == (MEMBERS, MEMBERS)
-    told = Counter(verdicts(world, start).values()) + Counter(expected.values())
+    told = sum((Counter(verdicts(world, each).values()) for each in (start, meanwhile, entry)), Counter())
     assert {reason for reason in told if reason is not None} == set(REASONS)
     assert all(told[reason] == SOME for reason in REASONS)
     assert look(world) is None

@@ -465,7 +465,7 @@ def test_a_journey_that_is_closed_still_sends_and_one_that_is_not_live_does_not(
     run_id = world.enter(world.person("ada"))
     world.close()
     with world.database.write() as connection:
-        connection.execute(sa.update(journeys).values(state="paused"))
+        connection.execute(sa.update(journeys).values(state="stopped"))
     with pytest.raises(SendingHeld):
         world.claim(run_id)
     assert world.rows(sent_messages) == []

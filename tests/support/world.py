@@ -26,6 +26,7 @@ from wend.entries.timetable import Timetable
 from wend.events.recording import EventLog, IncomingEvent, RecordedClick, RecordedEvent
 from wend.lifecycle.ending import EndedJourney, close, stop
 from wend.lifecycle.figures import JourneyFigures, read_figures
+from wend.lifecycle.pausing import Pause, PausedJourney, pause, resume
 from wend.lifecycle.publishing import Published, publish, put_draft
 from wend.lifecycle.versions import Versions
 from wend.messages import store as message_store
@@ -204,6 +205,16 @@ class World:
         with self.database.write() as connection:
             return close(connection, key, self.time())
 
+    def pause(self, key: str = "trip", **chosen: Any) -> PausedJourney:
+        """Pause a journey."""
+        with self.database.write() as connection:
+            return pause(connection, key, Pause(**chosen), self.time())
+
+    def resume(self, key: str = "trip", rate: int | None = None) -> PausedJourney:
+        """Let a paused journey go on."""
+        with self.database.write() as connection:
+            return resume(connection, key, self.time(), rate=rate)
+
     # -- what is written down -----------------------------------------------------------------------------------
 
     def row(self, run_id: UUID) -> sa.Row[Any]:
@@ -225,7 +236,8 @@ class World:
         with self.database.read() as connection:
             figures = read_figures(connection, key, [], version)
         assert figures.members == figures.entered + sum(figures.excluded.values())
-        assert figures.entered == figures.inside + sum(figures.outcomes.values())
+        came, gone = figures.entered + figures.moved_in, sum(figures.outcomes.values()) + figures.moved_out
+        assert came == figures.inside + gone
         for step in figures.steps:
             assert step.entered == step.here + sum(step.left.values()), step
         return figures

@@ -27,8 +27,8 @@ from wend.storage.types import Instant
 ON_TIME = timedelta(minutes=1)
 """How long after its instant an occurrence may be opened and still be that instant's."""
 
-ENTERING_STATES = frozenset({"scheduled", "live"})
-"""States of a journey in which members are taken in."""
+ENTERING_STATES = frozenset({"scheduled", "live", "paused"})
+"""States of a journey in whose time members are taken in; of a paused one, as was chosen for the pause."""
 
 A_SECOND = timedelta(seconds=1)
 
@@ -67,7 +67,8 @@ class EntryDesk:
     def open(self, journey: str, occurrence: Occurrence, now: datetime) -> OpenedEntry | None:
         """Open the entry of an occurrence, or return it as it stands: an occurrence is taken in once.
 
-        One that is outside of the journey's window is written down as skipped.
+        One that is outside of the journey's window is written down as skipped, and so is one during a pause that drops
+        entries.
 
         Returns:
             ``None`` where the journey takes nobody in any more.
@@ -92,7 +93,10 @@ class EntryDesk:
             if not (window.is_open(occurrence.at) and (on_time or window.is_open(now))):
                 draft.write(connection, known, state="skipped", reason="window_closed", finished_at=now)
                 return self._find(connection, journey, occurrence.key)
-            return self._take_in(connection, version, draft, known, first_look=row.read_at is None)
+            if _drops(row):
+                draft.write(connection, known, state="skipped", reason="paused", finished_at=now)
+                return self._find(connection, journey, occurrence.key)
+            return self._take_in(connection, row, version, draft, known)
 
     def look_for_joiners(self, journey: str, fired_at: datetime, now: datetime) -> OpenedEntry | None:
         """Take in whoever has joined since the last look, as an entry of its own; note who has left.
@@ -123,7 +127,7 @@ class EntryDesk:
             if version is None:
                 return None
             draft = _EntryRow(journey, version.number, key, "joiners", fired_at, now)
-            return self._take_in(connection, version, draft, known, first_look=row.read_at is None)
+            return self._take_in(connection, row, version, draft, known)
 
     def _is_worth_looking(self, journey: str, fired_at: datetime, now: datetime) -> bool:
         """Look first without the locks that a change needs: most looks find nobody."""
@@ -152,10 +156,10 @@ class EntryDesk:
     def _take_in(
         self,
         connection: Connection,
+        journey: sa.Row[Any],
         version: JourneyVersion,
         draft: "_EntryRow",
         known: OpenedEntry | None,
-        first_look: bool,
     ) -> OpenedEntry | None:
         """Give every member a verdict; return the entry, or ``None`` for a look that found nobody new."""
         definition, now = version.definition, draft.now
@@ -163,9 +167,12 @@ class EntryDesk:
         assert entry is not None, "published with an entry, or it has no occurrences"
         if entry.looks_for_joiners:
             verdicts.forget_leavers(connection, definition, now)
-        table = _decide_all(connection, definition, now, first_look)
+        table = _decide_all(connection, definition, now, first_look=journey.read_at is None)
+        if _drops(journey):  # joiners: they are known from now on, and do not enter when the journey goes on
+            connection.execute(sa.update(table).where(table.c.reason.is_(None)).values(reason="paused"))
         members = connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
-        values = {"state": "live"} | ({"read_at": now} if entry.looks_for_joiners else {})
+        values: dict[str, Any] = {"read_at": now} if entry.looks_for_joiners else {}
+        values |= {"pause": journey.pause | {"state": "live"}} if journey.pause else {"state": "live"}
         connection.execute(sa.update(journeys).where(journeys.c.key == definition.key).values(**values))
         if members == 0 and draft.kind == "joiners" and known is None:
             table.drop(connection)
@@ -253,6 +260,11 @@ class _EntryRow:
         return entry_id
 
 
+def _drops(journey: sa.Row[Any]) -> bool:
+    """Return whether a pause keeps everybody out, and not only until it ends."""
+    return bool(journey.state == "paused" and journey.pause["entries"] == "drop")
+
+
 def _lock(connection: Connection, journey: str) -> sa.Row[Any]:
     row = lock_journey(connection, journey, share=False)
     if row is None:
@@ -260,7 +272,7 @@ def _lock(connection: Connection, journey: str) -> sa.Row[Any]:
     return row
 
 
-def _decide_all(connection: Connection, definition: JourneyDefinition, now: datetime, first_look: bool) -> sa.Table:
+def _decide_all(connection: Connection, definition: JourneyDefinition, now: datetime, *, first_look: bool) -> sa.Table:
     """Evaluate the segments once, into a temporary table: each member, and why it does not enter if it does not."""
     table = sa.Table(
         f"verdicts_{uuid4().hex}",

@@ -84,10 +84,10 @@ class Limits:
     zone: ZoneInfo = UTC
 
     @classmethod
-    def of(cls, version: JourneyVersion) -> "Limits | None":
-        """Return the limits of a version's entry; ``None`` if it has no entry."""
+    def of(cls, version: JourneyVersion, rate: int | None = None) -> "Limits | None":
+        """Return the limits of a version's entry, at another rate if one is given; ``None`` if it has no entry."""
         entry = version.definition.entry
-        return cls(entry.rate, entry.ceiling, version.zone) if entry else None
+        return cls(rate or entry.rate, entry.ceiling, version.zone) if entry else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,11 @@ class Timetable:
 
     def journeys(self) -> list[str]:
         """Return the journeys that take members in by themselves, as far as their state goes."""
-        query = sa.select(journeys.c.key).where(journeys.c.state.in_(("scheduled", "live"))).order_by(journeys.c.key)
+        query = (
+            sa.select(journeys.c.key)
+            .where(journeys.c.state.in_(("scheduled", "live", "paused")))
+            .order_by(journeys.c.key)
+        )
         with self.database.read() as connection:
             return list(connection.scalars(query))
 
@@ -165,7 +169,7 @@ class Timetable:
                 journeys.c.key == journey
             )
         ).one_or_none()
-        if row is None or row.state not in ("scheduled", "live") or row.first_published_at is None:
+        if row is None or row.state not in ("scheduled", "live", "paused") or row.first_published_at is None:
             return None
         version = self.versions.get(connection, journey, row.version)
         entry = version.definition.entry

@@ -26,6 +26,7 @@ REASONS = {
     "still_inside": "its last run has not ended",
     "entry_limit": "it has had as many runs as `reentry.limit` allows",
     "too_soon": "its last run is not as long ago as `reentry.after` asks for",
+    "paused": "it joined while the journey was paused, and its entries were to be dropped",
 }
 """Why a member does not enter; of several reasons the first is told."""
 

@@ -18,12 +18,14 @@ from sqlalchemy import Connection
 from wend import outbox
 from wend.errors import Conflict, NotFound
 from wend.journeys.facts import Happening
+from wend.journeys.freezes import elapse
 from wend.journeys.results import Park
 from wend.journeys.serial import load_plan
 from wend.journeys.simulation import listens_to
 from wend.journeys.state import CLICK
+from wend.runs.facts import read_freezes
 from wend.storage.database import Database, insert_ignoring, lock_profile
-from wend.storage.tables import events, moves, runs, sent_links, sent_messages
+from wend.storage.tables import events, journeys, moves, runs, sent_links, sent_messages
 
 SKEW_ALARM = timedelta(seconds=1)
 
@@ -194,6 +196,7 @@ _LINK = sa.select(sent_links.c.name, sent_links.c.destination, sent_messages.c.r
 
 _RUN = sa.select(
     runs.c.id,
+    runs.c.journey_key,
     runs.c.profile_id,
     runs.c.answer,
     runs.c.sequence,
@@ -243,7 +246,7 @@ def _announce(connection: Connection, concerned: Sequence[Any], happening: Happe
 def _late_by(connection: Connection, run: Any, click: Happening) -> timedelta | None:
     """Return by how much a click missed the deadline of the wait that was for it; ``None`` if it missed none."""
     if run.answer is not None and isinstance(plan := load_plan(run.answer), Park) and listens_to(plan, click):
-        return max(click.at - plan.until, timedelta(0)) or None
+        return max(click.at - _until(connection, run, plan), timedelta(0)) or None
     step = connection.scalar(sa.select(sent_messages.c.step).where(sent_messages.c.id == click.message_id))
     missed = connection.scalars(
         sa.select(moves.c.why)
@@ -254,3 +257,12 @@ def _late_by(connection: Connection, run: Any, click: Happening) -> timedelta | 
         if why.get("sent_by") == step and why.get("link") in (None, click.link):
             return max(click.at - datetime.fromisoformat(why["deadline"]), timedelta(microseconds=1))
     return None
+
+
+def _until(connection: Connection, run: Any, park: Park) -> datetime:
+    """Return the end of a park, moved by the time that its journey's waits have not passed since it was answered."""
+    document: Any = connection.scalar(sa.select(journeys.c.freezes).where(journeys.c.key == run.journey_key))
+    if not document:
+        return park.until
+    decided_at: datetime = run.decided_at
+    return elapse(decided_at, park.until - decided_at, read_freezes(document))

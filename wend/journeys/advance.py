@@ -6,13 +6,17 @@ wake, so no step needs to know why it was woken. Whoever drives it (the durable 
 what it says and asks again.
 """
 
+from dataclasses import replace
 from typing import assert_never
 
 from wend.journeys.definition import JourneyVersion
 from wend.journeys.facts import Facts
+from wend.journeys.freezes import is_frozen
+from wend.journeys.leaving import leave_now, oldest_at
 from wend.journeys.results import Advance, Ended, Entered, Finish, Goto, Move, Park, Send, SetAttributes, Why
 from wend.journeys.state import EXIT, RunState
 from wend.journeys.steps import Here, look
+from wend.journeys.walltime import FOREVER
 
 MOST_MOVES = 1000
 """Moves in one advance; more than any journey without an endless loop can need."""
@@ -68,6 +72,8 @@ def advance(version: JourneyVersion, state: RunState, facts: Facts) -> Advance:
         return walk.end(Finish("exited", "profile_deleted"))
     if walk.state.step is None:
         walk.move(version.first, Entered())
+    elif (leaving := leave_now(version.definition, walk.state, facts)) is not None:
+        return walk.end(leaving)
     while True:
         step = walk.state.step
         assert step is not None
@@ -77,10 +83,24 @@ def advance(version: JourneyVersion, state: RunState, facts: Facts) -> Advance:
                 if (ended := walk.go(answer)) is not None:
                     return ended
             case Park():
-                return Advance(walk.state.waited(), tuple(walk.moves), answer)
+                return Advance(walk.state.waited(), tuple(walk.moves), _bound(answer, version, walk.state, facts))
+            case Send() if facts.is_held:
+                # Nothing has been done here: the state stays, and whoever resumes the journey has the step asked anew.
+                held = Park(FOREVER, "is held, because the journey is paused,", held=True)
+                return Advance(walk.state, tuple(walk.moves), _bound(held, version, walk.state, facts))
             case Send() | SetAttributes():
                 return Advance(walk.state, tuple(walk.moves), answer)
             case Finish():
                 return walk.end(answer)
             case _:
                 assert_never(answer)
+
+
+def _bound(park: Park, version: JourneyVersion, state: RunState, facts: Facts) -> Park:
+    """Return the park as the journey's own rules bound it: it ends by its exits, its greatest age, or a resumption."""
+    definition = version.definition
+    held = park.held or (park.until >= FOREVER and is_frozen(facts.freezes))
+    if not held and not definition.exit_on and definition.max_age is None:
+        return park
+    exits = tuple(dict.fromkeys(rule.event for rule in definition.exit_on))
+    return replace(park, until=min(park.until, oldest_at(definition, state)), exits=exits, held=held)

@@ -10,10 +10,18 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from wend.journeys.durations import PositiveDuration
 from wend.journeys.entry import Entry, Opening, Reentry, Window
 from wend.journeys.model import Key, Model, ZoneName, load_zone
 from wend.journeys.state import EXIT
 from wend.journeys.steps import AnyStep
+from wend.journeys.steps.wait_for_event import EventMatch
+
+
+class ExitRule(EventMatch):
+    """An event after the entry on which a run leaves, as ``exited`` for this reason."""
+
+    reason: Key = "exit_event"
 
 
 class JourneyDefinition(Model):
@@ -27,6 +35,8 @@ class JourneyDefinition(Model):
         entry: A journey without one is entered through the API alone.
         reentry: Whether a profile that has been in the journey enters it again.
         window: When anybody may enter at all.
+        exit_on: Events on which a run leaves at once, wherever it waits.
+        max_age: How long a run may last; it leaves as ``exited(max_age)`` then. Without it there is no limit.
     """
 
     key: Key
@@ -36,6 +46,8 @@ class JourneyDefinition(Model):
     entry: Entry | None = None
     reentry: Reentry = Reentry()
     window: Window | None = None
+    exit_on: tuple[ExitRule, ...] = Field(default=(), max_length=20)
+    max_age: PositiveDuration | None = None
     steps: tuple[AnyStep, ...] = Field(min_length=1, max_length=1000)
 
     def document(self) -> dict[str, Any]:

@@ -91,6 +91,8 @@ class Entry(Model):
         schedule: When.
         rate: Ceiling on profiles entering per second.
         ceiling: Ceilings per hour and day, and the days on which profiles start.
+        api: Whether runs can be started through the API too. Where they cannot, the journey finishes by itself once its
+            schedule has run out and nobody is inside any more.
     """
 
     segment: Segments
@@ -104,6 +106,7 @@ class Entry(Model):
     schedule: Schedule = Schedule()
     rate: Rate = Field(default=5000, json_schema_extra={"default": "5000/s"})
     ceiling: Ceiling | None = None
+    api: bool = True
 
     @property
     def segments(self) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 """The port through which the kernel sees the world, and the values that come through it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from wend.journeys.freezes import Freeze
 from wend.journeys.state import Mark
 
 
@@ -60,6 +61,14 @@ class Facts(Protocol):
     @property
     def joined_at(self) -> datetime | None:
         """When the profile joined the segment that it came in by, as far as that is known."""
+
+    @property
+    def is_held(self) -> bool:
+        """True while nothing may be sent: the journey is paused."""
+
+    @property
+    def freezes(self) -> Sequence[Freeze]:
+        """When the journey's waits did not pass, in order."""
 
     def is_member(self, segment: str) -> bool:
         """True if the profile is in the segment now."""

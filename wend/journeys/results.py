@@ -111,6 +111,22 @@ class Updated:
 
 
 @dataclass(frozen=True, slots=True)
+class MovedOut:
+    """The run was moved to another version, on which it goes on."""
+
+    to_version: int
+    kind: Literal["moved_out"] = "moved_out"
+
+
+@dataclass(frozen=True, slots=True)
+class MovedIn:
+    """The run came from another version, to the step at which it stood there."""
+
+    from_version: int
+    kind: Literal["moved_in"] = "moved_in"
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The run ended here for this reason, whatever the step would have done."""
 
@@ -130,6 +146,8 @@ Why = (
     | NoMatch
     | NoDate
     | Updated
+    | MovedOut
+    | MovedIn
     | Ended
 )
 
@@ -187,11 +205,21 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Park:
-    """Wait for what is listened to, until ``until``. ``what`` says it to operators."""
+    """Wait for what is listened to, until ``until``.
+
+    Attributes:
+        until: The instant at which the run is to look again.
+        what: Says it to operators.
+        listens: What ends the wait earlier.
+        exits: Names of events on which the run leaves.
+        held: The journey is paused, and its resumption ends the wait.
+    """
 
     until: datetime
     what: str
     listens: Clicks | Events | None = None
+    exits: tuple[str, ...] = ()
+    held: bool = False
     kind: Literal["park"] = "park"
 
 

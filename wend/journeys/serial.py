@@ -27,6 +27,11 @@ def load_state(document: Any) -> RunState:
 def dump_plan(plan: Plan) -> dict[str, Any]:
     """Return the plan as JSON."""
     document: dict[str, Any] = _plans.dump_python(plan, mode="json", exclude_none=True)
+    if isinstance(plan, Park):
+        if not plan.exits:
+            del document["exits"]
+        if not plan.held:
+            del document["held"]
     return document
 
 

@@ -5,7 +5,7 @@ instants give the same moves. Here time is a number in a heap, so ninety days ta
 """
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -16,6 +16,7 @@ from wend.journeys.advance import advance
 from wend.journeys.definition import JourneyVersion
 from wend.journeys.delivery import Allowed, Withheld, delivery_policy
 from wend.journeys.facts import Happening, ProfileView
+from wend.journeys.freezes import Freeze, is_frozen
 from wend.journeys.results import Clicks, Ended, Events, Finish, Move, Park, Plan, Send, SetAttributes
 from wend.journeys.state import EXIT, RunState, SendOutcome
 from wend.journeys.steps.send import SendEmail, SendSms
@@ -66,6 +67,8 @@ class SimulatedFacts:
     happenings: list[Happening]
     memberships: Memberships
     joined_at: datetime | None = None
+    is_held: bool = False
+    freezes: Sequence[Freeze] = ()
 
     def is_member(self, segment: str) -> bool:
         return self.profile is not None and self.memberships(segment, self.profile, self.now)
@@ -98,6 +101,8 @@ class Simulation:
         self._provider = provider
         self._happenings: dict[UUID, list[Happening]] = {}
         self._runs_of: dict[UUID, list[SimulatedRun]] = {}
+        self._paused: set[str] = set()
+        self._freezes: dict[str, list[Freeze]] = {}
         self._holders: dict[tuple[str, str, str], UUID] = {}
         self._heap: list[tuple[datetime, int, int, Callable[[], object]]] = []
         self._order = count()
@@ -176,6 +181,8 @@ class Simulation:
                 self._happenings.get(run.profile_id, []),
                 self._memberships,
                 run.joined_at,
+                run.version.definition.key in self._paused,
+                self._freezes.get(run.version.definition.key, ()),
             )
             answer = advance(run.version, run.state, facts)
             run.state, run.decided_at = answer.state, max(now, answer.state.arrived_at or now)
@@ -200,6 +207,22 @@ class Simulation:
         del self.profiles[profile_id]
         for run in self._runs_of.get(profile_id, []):
             self._drive(run)
+
+    def pause(self, journey: str, *, freeze: bool = False) -> None:
+        """Pause a journey: its runs send nothing, and if it is to freeze, their waits do not pass."""
+        self._paused.add(journey)
+        if freeze:
+            self._freezes.setdefault(journey, []).append(Freeze(self.now))
+
+    def resume(self, journey: str) -> None:
+        """Let a paused journey go on, with every run that it held."""
+        self._paused.remove(journey)
+        freezes = self._freezes.get(journey, [])
+        if is_frozen(freezes):
+            freezes[-1] = replace(freezes[-1], to_at=self.now)
+        for run in self.runs:
+            if run.version.definition.key == journey and isinstance(run.plan, Park) and run.plan.held:
+                self._drive(run)
 
     def stop(self, journey: str) -> None:
         """Stop a journey: every run of it ends where it is."""
@@ -253,6 +276,8 @@ def listens_to(plan: Plan | None, happening: Happening) -> bool:
     """True if a run with this plan is to be woken by this event."""
     if not isinstance(plan, Park):
         return False
+    if happening.message_id is None and happening.name in plan.exits:
+        return True
     match plan.listens:
         case Clicks(messages, link):
             return happening.message_id in messages and (link is None or link == happening.link)

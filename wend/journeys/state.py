@@ -28,13 +28,17 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of one send of this run. ``at`` is the instant of its claim: the sending time."""
+    """What became of one send of this run. ``at`` is the instant of its claim: the sending time.
+
+    ``sent_as`` is the step that it was sent under, where that has another id in the version that the run was moved to.
+    """
 
     step: str
     visit: int
     outcome: SendOutcome
     at: datetime
     detail: str | None = None
+    sent_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from wend.errors import NotFound
 from wend.journeys.results import Ended, Finish
 from wend.journeys.serial import dump_plan, dump_why
 from wend.journeys.state import EXIT
+from wend.lifecycle import audit
 from wend.lifecycle.publishing import IllegalTransition
 from wend.lifecycle.versions import load_version
 from wend.storage.database import lock_journey
@@ -35,6 +36,8 @@ class Ending:
 STOPPED = Ending("stopped", "stopped")
 RESTARTED = Ending("exited", "restarted")
 """The profile enters anew, and the journey's ``still_inside`` says ``restart``."""
+TAKEN_OUT = Ending("exited", "taken_out")
+"""Somebody took the person out."""
 JOURNEY_CLOSED = Ending("exited", "journey_closed")
 """The journey's window has ended, and says that whoever is inside leaves then."""
 
@@ -48,7 +51,7 @@ class EndedJourney:
     runs: int
 
 
-def close(connection: Connection, key: str, now: datetime) -> EndedJourney:
+def close(connection: Connection, key: str, now: datetime, *, by: str = audit.ITSELF) -> EndedJourney:
     """Take nobody in any more; those inside go on to their end, and then the journey is finished.
 
     Raises:
@@ -61,10 +64,11 @@ def close(connection: Connection, key: str, now: datetime) -> EndedJourney:
     inside = _inside(connection, key)
     _set(connection, key, "closed" if inside else "finished", now)
     outbox.put(connection, "remove_schedule", key, now)
+    audit.note(connection, by, "close", now, journey=key, detail={"inside": inside})
     return EndedJourney(key, "closed" if inside else "finished", inside)
 
 
-def stop(connection: Connection, key: str, now: datetime) -> EndedJourney:
+def stop(connection: Connection, key: str, now: datetime, *, by: str = audit.ITSELF) -> EndedJourney:
     """End every run of every version now; nothing is claimed after the answer.
 
     Raises:
@@ -79,6 +83,7 @@ def stop(connection: Connection, key: str, now: datetime) -> EndedJourney:
     _end_entries(connection, key, now)
     _set(connection, key, "stopped", now)
     outbox.put(connection, "remove_schedule", key, now)
+    audit.note(connection, by, "stop", now, journey=key, detail={"inside": inside})
     return EndedJourney(key, "stopped", inside)
 
 
@@ -91,7 +96,10 @@ def finish_emptied(connection: Connection, now: datetime) -> list[str]:
         .values(state="finished", ended_at=now, updated_at=now)
         .returning(journeys.c.key)
     )
-    return list(connection.scalars(emptied))
+    finished = list(connection.scalars(emptied))
+    for key in finished:
+        audit.note(connection, audit.ITSELF, "finish", now, journey=key)
+    return finished
 
 
 def close_due(connection: Connection, now: datetime) -> list[str]:

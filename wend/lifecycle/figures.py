@@ -34,7 +34,11 @@ class JourneyFigures:
         members: Counted from the segment at each entry, and summed; starts through the API are members too.
         entered: Runs.
         excluded: By reason.
+        moved_in: Runs that were moved here from another version; ``entered`` + ``moved_in`` = ``inside`` + all of
+            ``outcomes`` + ``moved_out``. Over all versions both are the same.
+        moved_out: Runs that were moved to another version.
         pending: Runs that have not made their first move.
+        held: Runs that wait for the journey's pause to end.
         outcomes: Ended runs by outcome, and by reason behind a colon.
         messages: Messages in the ledger by state.
         clicks: ``counted``, ``late``, and those that do not count by why.
@@ -46,6 +50,9 @@ class JourneyFigures:
     members: int = 0
     entered: int = 0
     excluded: dict[str, int] = field(default_factory=dict)
+    moved_in: int = 0
+    moved_out: int = 0
+    held: int = 0
     pending: int = 0
     inside: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
@@ -110,7 +117,6 @@ def _count_runs(connection: Connection, figures: JourneyFigures) -> None:
         .order_by(runs.c.state, runs.c.reason)
     )
     for state, reason, count in connection.execute(by_state):
-        figures.entered += count
         if state == "pending":
             figures.pending += count
         if state in ("pending", "running"):
@@ -118,6 +124,14 @@ def _count_runs(connection: Connection, figures: JourneyFigures) -> None:
         else:
             name = f"{state}: {reason}" if reason and reason != state else state
             figures.outcomes[name] = figures.outcomes.get(name, 0) + count
+
+    entered = sa.select(sa.func.count()).select_from(runs).join(entries, entries.c.id == runs.c.entry_id)
+    figures.entered = connection.scalar(entered.where(*_of(entries, figures))) or 0
+    held = sa.select(sa.func.count()).where(
+        runs.c.held_at.is_not(None), *_of(runs, figures), runs.c.journey_key == journeys.c.key
+    )
+    paused = held.select_from(runs.join(journeys, journeys.c.key == runs.c.journey_key))
+    figures.held = connection.scalar(paused.where(journeys.c.state == "paused")) or 0
 
 
 def _count_moves(connection: Connection, figures: JourneyFigures, steps: dict[str, StepFigures]) -> None:
@@ -127,6 +141,10 @@ def _count_moves(connection: Connection, figures: JourneyFigures, steps: dict[st
         .group_by(moves.c.from_step, moves.c.to_step, moves.c.why_kind)
     )
     for from_step, to_step, why, count in connection.execute(by_way):
+        if why == "moved_in":
+            figures.moved_in += count
+        elif why == "moved_out":
+            figures.moved_out += count
         if to_step != "exit":
             steps.setdefault(to_step, StepFigures(to_step)).entered += count
         if from_step is not None:

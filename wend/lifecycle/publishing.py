@@ -13,11 +13,13 @@ from wend.errors import Conflict, InvalidDocument, NotFound, Problem
 from wend.journeys.checks import check
 from wend.journeys.definition import JourneyDefinition, JourneyVersion
 from wend.journeys.steps import SendEmail, SendSms
+from wend.lifecycle import audit
 from wend.lifecycle.catalog import StoredCatalog
+from wend.lifecycle.versions import load_version
 from wend.storage.database import insert_ignoring, lock_journey
 from wend.storage.tables import journey_versions, journeys, messages
 
-PUBLISHING_STATES = frozenset({"draft", "scheduled", "live"})
+PUBLISHING_STATES = frozenset({"draft", "scheduled", "live", "paused"})
 
 
 class IllegalTransition(Conflict):
@@ -94,6 +96,18 @@ def read_draft(connection: Connection, key: str) -> JourneyDefinition:
     return parse_definition(row.draft)
 
 
+def restore_draft(connection: Connection, key: str, number: int, now: datetime, *, by: str = audit.ITSELF) -> int:
+    """Make a published version the draft again, to be published as the next one; return the draft's revision.
+
+    Raises:
+        NotFound: There is no such journey, or it has no such version.
+    """
+    definition = load_version(connection, key, number).definition
+    revision = put_draft(connection, definition, now)
+    audit.note(connection, by, "restore_draft", now, journey=key, version=number)
+    return revision
+
+
 def check_draft(connection: Connection, definition: JourneyDefinition, now: datetime | None = None) -> list[Problem]:
     """Return everything that stands in the way of publishing, and every warning.
 
@@ -105,7 +119,7 @@ def check_draft(connection: Connection, definition: JourneyDefinition, now: date
     return check(definition, StoredCatalog(connection), now)
 
 
-def publish(connection: Connection, key: str, now: datetime) -> Published:
+def publish(connection: Connection, key: str, now: datetime, *, by: str = audit.ITSELF) -> Published:
     """Make the draft the next version: newcomers take it, runs inside stay on theirs.
 
     The start belongs to the journey: a new version does not repeat it. A draft that says what the newest version
@@ -150,10 +164,13 @@ def publish(connection: Connection, key: str, now: datetime) -> Published:
             version=version,
             first_published_at=row.first_published_at or now,
             closes_at=JourneyVersion(definition).window.closes_at,
+            description=None,
+            rate=None,
             updated_at=now,
         )
     )
     outbox.put(connection, "ensure_schedule", key, now)
+    audit.note(connection, by, "publish", now, journey=key, version=version)
     return Published(key, version, True, state, tuple(problems))
 
 

@@ -62,7 +62,8 @@ class Advancer:
             ).one_or_none()
             if where is None:
                 raise RunGone(run_id)
-            lock_journey(connection, where.journey_key)
+            journey = lock_journey(connection, where.journey_key)
+            assert journey is not None
             lock_profile(connection, where.profile_id)
             run = lock_run(connection, run_id)
             assert run is not None
@@ -71,4 +72,4 @@ class Advancer:
             version = self._versions.get(connection, run.journey_key, run.version)
             if run.answer is not None and not isinstance(plan := load_plan(run.answer), Park):
                 return Answer(run_id, run.sequence, plan, version.zone)
-            return decide(connection, run, version, read_profile(connection, run.profile_id), now)
+            return decide(connection, journey, run, version, read_profile(connection, run.profile_id), now)

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from wend.channels.port import OutgoingEmail, OutgoingSms
-from wend.journeys.definition import JourneyVersion
 from wend.journeys.facts import ProfileView
 from wend.journeys.results import Send
 from wend.messages import store as message_store
@@ -45,18 +44,17 @@ class Composer:
         self,
         connection: Connection,
         run: sa.Row[Any],
-        version: JourneyVersion,
         profile: ProfileView,
         plan: Send,
         address: str,
+        message_version: int,
     ) -> Composed:
         """Return the message that this send is.
 
         Raises:
             RenderError: It does not render for this profile.
         """
-        assert version.messages is not None
-        content = self._content(connection, plan.message, version.messages[plan.message])
+        content = self._content(connection, plan.message, message_version)
         context = MessageContext(
             ProfileContext(profile.id, profile.attributes, profile.identities, profile.time_zone),
             RunContext(run.id, run.journey_key, run.properties),

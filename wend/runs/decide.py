@@ -24,7 +24,7 @@ from wend.journeys.facts import ProfileView
 from wend.journeys.results import Ended, Finish, Move, Park, Plan, SetAttributes
 from wend.journeys.serial import dump_listens, dump_plan, dump_state, dump_why, load_plan, load_state
 from wend.journeys.state import EXIT, RunState
-from wend.runs.facts import StoredFacts, read_profile
+from wend.runs.facts import StoredFacts, read_freezes, read_profile
 from wend.storage.tables import moves, profiles, runs
 
 log = structlog.get_logger()
@@ -60,6 +60,7 @@ class Walked:
 
 def decide(
     connection: Connection,
+    journey: sa.Row[Any],
     run: sa.Row[Any],
     version: JourneyVersion,
     profile: ProfileView | None,
@@ -70,6 +71,7 @@ def decide(
 
     Args:
         connection: The transaction that holds the locks.
+        journey: The journey's row, as it is under its lock.
         run: The run's row, as it is under its lock.
         version: The version that the run is on.
         profile: The profile as it is now.
@@ -78,10 +80,12 @@ def decide(
     """
     now = max(now, run.decided_at) if run.decided_at else now
     before = state if state is not None else load_state(run.kernel_state)
-    walked = _walk(connection, run, version, profile, now, before)
+    walked = _walk(connection, journey, run, version, profile, now, before)
     if state is None and not walked.moves and run.answer and walked.plan == load_plan(run.answer):
         # A park that was asked again and still waits: nothing new was answered.
-        connection.execute(sa.update(runs).where(runs.c.id == run.id).values(decided_at=now, woken=False))
+        held_at = run.held_at if isinstance(walked.plan, Park) and walked.plan.held else None
+        looked = {"decided_at": now, "woken": False, "held_at": held_at}
+        connection.execute(sa.update(runs).where(runs.c.id == run.id).values(**looked))
         return Answer(run.id, run.sequence, walked.plan, version.zone)
     journal(connection, run, walked.moves)
     _write(connection, run, walked, now)
@@ -90,6 +94,7 @@ def decide(
 
 def _walk(
     connection: Connection,
+    journey: sa.Row[Any],
     run: sa.Row[Any],
     version: JourneyVersion,
     profile: ProfileView | None,
@@ -97,8 +102,9 @@ def _walk(
     state: RunState,
 ) -> Walked:
     made: list[Move] = []
+    is_held, freezes = journey.state == "paused", read_freezes(journey.freezes)
     while True:
-        facts = StoredFacts(connection, now, run.id, profile, run.properties, run.joined_at)
+        facts = StoredFacts(connection, now, run.id, profile, run.properties, run.joined_at, is_held, freezes)
         try:
             answer = advance(version, state, facts)
         except (WendError, SQLAlchemyError):
@@ -163,6 +169,7 @@ def _write(connection: Connection, run: sa.Row[Any], walked: Walked, now: dateti
         "moves": run.moves + len(walked.moves),
         "listens": dump_listens(plan.listens) if isinstance(plan, Park) else None,
         "parked_until": plan.until if isinstance(plan, Park) else None,
+        "held_at": (run.held_at or now) if isinstance(plan, Park) and plan.held else None,
         "woken": False,
         # An event from a clock that is ahead can have brought the run to its step later than now.
         "decided_at": max(now, walked.state.arrived_at or now),

@@ -1,6 +1,6 @@
 """The kernel's facts, read from the database inside the deciding transaction."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from wend.journeys.facts import Happening, ProfileView
+from wend.journeys.freezes import Freeze
 from wend.profiles.store import read_identities
 from wend.segments import store as segment_store
 from wend.storage.tables import events, profiles
@@ -27,6 +28,8 @@ class StoredFacts:
     profile: ProfileView | None
     properties: Mapping[str, Any]
     joined_at: datetime | None
+    is_held: bool = False
+    freezes: Sequence[Freeze] = ()
 
     def is_member(self, segment: str) -> bool:
         if self.profile is None:
@@ -49,6 +52,14 @@ class StoredFacts:
     def _happenings(self, *conditions: sa.ColumnElement[bool]) -> list[Happening]:
         query = sa.select(*_COLUMNS).where(events.c.counted, *conditions).order_by(events.c.at, events.c.id)
         return [Happening(*row) for row in self.connection.execute(query)]
+
+
+def read_freezes(document: Any) -> tuple[Freeze, ...]:
+    """Return the stretches in which a journey's waits did not pass, from its row."""
+    return tuple(
+        Freeze(datetime.fromisoformat(from_at), datetime.fromisoformat(to_at) if to_at else None)
+        for from_at, to_at in document or ()
+    )
 
 
 def read_profile(connection: Connection, profile_id: UUID) -> ProfileView | None:

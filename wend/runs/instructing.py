@@ -11,6 +11,8 @@ from wend.journeys.results import (
     Matched,
     MessageSettled,
     Move,
+    MovedIn,
+    MovedOut,
     NoDate,
     NoMatch,
     NothingSent,
@@ -82,5 +84,9 @@ def say_why(why: Why) -> str:
         case Updated():
             said = f"set {', '.join(why.attributes) or 'nothing'}"
             return f"{said}; no property for {', '.join(why.missing)}" if why.missing else said
+        case MovedOut():
+            return f"moved to version {why.to_version}"
+        case MovedIn():
+            return f"moved from version {why.from_version}"
         case Ended():
             return why.reason.replace("_", " ")

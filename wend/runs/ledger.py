@@ -23,6 +23,7 @@ from wend.journeys.results import Send
 from wend.journeys.serial import load_plan, load_state
 from wend.journeys.state import SendOutcome
 from wend.journeys.steps.send import SendStep
+from wend.lifecycle.adjusting import message_version
 from wend.lifecycle.versions import Versions
 from wend.messages.errors import RenderError
 from wend.runs.advancing import RunBehind, RunGone
@@ -102,30 +103,30 @@ class Ledger:
             if isinstance(locked, Answer):
                 _drop_all(connection, locked, attempt, now)
                 return locked
-            run, journey_state, plan = locked
+            run, journey, plan = locked
             now = max(now, run.decided_at)
             version = self._versions.get(connection, run.journey_key, run.version)
             profile = read_profile(connection, run.profile_id)
             if profile is None:
-                answer = decide(connection, run, version, None, now)
+                answer = decide(connection, journey, run, version, None, now)
                 _drop_all(connection, answer, attempt, now)
                 return answer
-            return self._claim(connection, run, version, profile, plan, journey_state, attempt, now)
+            return self._claim(connection, journey, run, version, profile, plan, attempt, now)
 
     def _claim(
         self,
         connection: Connection,
+        journey: sa.Row[Any],
         run: sa.Row[Any],
         version: JourneyVersion,
         profile: ProfileView,
         plan: Send,
-        journey_state: str,
         attempt: UUID,
         now: datetime,
     ) -> Claim | Answer:
         step = version.steps[plan.step]
         assert isinstance(step, SendStep)
-        go_on = _GoOn(connection, run, version, profile, now)
+        go_on = _GoOn(connection, journey, run, version, profile, now)
         row = connection.execute(sa.select(sent_messages).where(sent_messages.c.id == plan.message_id)).one_or_none()
         if row is not None and row.state in ("accepted", "refused", "uncertain"):
             # Settled by an attempt that came back after another one had taken its claim, and died.
@@ -134,7 +135,11 @@ class Ledger:
             # Before any check: nobody can say any more that nothing was sent.
             _settle(connection, row.id, "uncertain", now, *_LOST)
             return go_on("uncertain", row.claimed_at)
-        match delivery_policy(step, journey_state, profile):
+        match delivery_policy(step, journey.state, profile):
+            case Ruled("paused"):
+                if row is not None and row.state == "claimed":
+                    _settle(connection, row.id, "released", now, "paused")
+                return decide(connection, journey, run, version, profile, now)
             case Ruled(state):
                 raise SendingHeld(run.journey_key, state)
             case Withheld(outcome):
@@ -143,10 +148,11 @@ class Ledger:
                 return go_on(outcome, now)
             case Allowed(address):
                 pass
-        if not self._write_claim(connection, run, version, step, plan, address, attempt, now, row):
+        sent_version = message_version(journey, version, plan.message)
+        if not self._write_claim(connection, run, step, plan, address, sent_version, attempt, now, row):
             return go_on("already_sent", now)
         try:
-            composed = self._composer.compose(connection, run, version, profile, plan, address)
+            composed = self._composer.compose(connection, run, profile, plan, address, sent_version)
         except (RenderError, InvalidDocument) as error:
             _settle(connection, plan.message_id, "refused", now, "not_rendered", str(error))
             return go_on("refused", now, f"not_rendered: {error}")
@@ -157,23 +163,23 @@ class Ledger:
         self,
         connection: Connection,
         run: sa.Row[Any],
-        version: JourneyVersion,
         step: SendStep,
         plan: Send,
         address: str,
+        message_version: int,
         attempt: UUID,
         now: datetime,
         row: sa.Row[Any] | None,
     ) -> bool:
         """Write the claim; ``False`` where the address has had this message from another run."""
         claim = {"claim": attempt, "claimed_at": now, "address": address, "state": "claimed"}
+        claim["message_version"] = message_version
         if row is not None:
             # The same attempt asks twice where it never learnt that its first claim was committed.
             tries = row.tries if row.claim == attempt else row.tries + 1
             again = {**claim, "tries": tries, "settled_at": None, "reason": None, "detail": None}
             connection.execute(sa.update(sent_messages).where(sent_messages.c.id == row.id).values(**again))
             return True
-        assert version.messages is not None
         inserted = connection.execute(
             insert_ignoring(connection, sent_messages).values(
                 id=plan.message_id,
@@ -184,7 +190,6 @@ class Ledger:
                 version=run.version,
                 profile_id=run.profile_id,
                 message_key=plan.message,
-                message_version=version.messages[plan.message],
                 channel=plan.channel,
                 tries=1,
                 only_key=_only_key(connection, step, run, plan, address),
@@ -210,11 +215,11 @@ class Ledger:
                 return (
                     locked if isinstance(locked, Answer) else TryAgain(FIRST_PAUSE, "another_attempt_holds_the_claim")
                 )
-            run, _, plan = locked
+            run, journey, plan = locked
             version = self._versions.get(connection, run.journey_key, run.version)
             step = version.steps[plan.step]
             assert isinstance(step, SendStep)
-            go_on = _GoOn(connection, run, version, read_profile(connection, run.profile_id), now)
+            go_on = _GoOn(connection, journey, run, version, read_profile(connection, run.profile_id), now)
             return _conclude(connection, row, step, outcome, now, go_on)
 
     def release(self, claim: Claim, reason: str, now: datetime) -> None:
@@ -230,8 +235,8 @@ class Ledger:
                 .values(state="released", settled_at=now, reason=reason, tries=sent_messages.c.tries - 1)
             )
 
-    def _lock(self, connection: Connection, run_id: UUID, held: int) -> Answer | tuple[sa.Row[Any], str, Send]:
-        """Take the locks; return the run, its journey's state and its send, or the answer that stands instead."""
+    def _lock(self, connection: Connection, run_id: UUID, held: int) -> Answer | tuple[sa.Row[Any], sa.Row[Any], Send]:
+        """Take the locks; return the run, its journey and its send, or the answer that stands instead."""
         where = connection.execute(
             sa.select(runs.c.journey_key, runs.c.profile_id).where(runs.c.id == run_id)
         ).one_or_none()
@@ -248,7 +253,7 @@ class Ledger:
         if run.sequence != held or not isinstance(plan, Send):
             version = self._versions.get(connection, run.journey_key, run.version)
             return Answer(run_id, run.sequence, plan, version.zone)
-        return run, journey.state, plan
+        return run, journey, plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +261,7 @@ class _GoOn:
     """Has the run go on from a send that ended."""
 
     connection: Connection
+    journey: sa.Row[Any]
     run: sa.Row[Any]
     version: JourneyVersion
     profile: ProfileView | None
@@ -263,7 +269,7 @@ class _GoOn:
 
     def __call__(self, outcome: SendOutcome, at: datetime, detail: str | None = None) -> Answer:
         state = load_state(self.run.kernel_state).with_sent(outcome, at, detail)
-        return decide(self.connection, self.run, self.version, self.profile, self.now, state)
+        return decide(self.connection, self.journey, self.run, self.version, self.profile, self.now, state)
 
 
 def _conclude(

@@ -67,6 +67,17 @@ class OutsideWindow(Conflict):
         self.journey = journey
 
 
+class NotThroughApi(Conflict):
+    """The journey is entered by its segment alone."""
+
+    def __init__(self, journey: str) -> None:
+        super().__init__(
+            f"Journey {journey!r} is entered by its segment alone: its entry says 'api: false'. "
+            "Publish a version that does not, or put the person into the segment."
+        )
+        self.journey = journey
+
+
 @dataclass(frozen=True, slots=True)
 class RequestedRun:
     """A run that is to start; the relay makes its workflow."""
@@ -92,6 +103,7 @@ def request_run(
     Raises:
         NotFound: There is no such journey or profile.
         IllegalTransition: The journey takes nobody in.
+        NotThroughApi: The journey is entered by its segment alone.
         OutsideWindow: The journey's window is not open.
         StillInside: The profile is in the journey already.
         EntryLimitReached: It has had as many runs as the journey allows.
@@ -100,9 +112,12 @@ def request_run(
     row = lock_journey(connection, journey)
     if row is None:
         raise NotFound("journey", journey)
-    if row.state not in STARTING_STATES:
+    queues = row.state == "paused" and row.pause["entries"] == "queue"
+    if row.state not in STARTING_STATES and not queues:
         raise IllegalTransition(journey, row.state, "entered", "Publish it first." if row.state == "draft" else "")
     version = versions.get(connection, journey, row.version)
+    if version.definition.entry is not None and not version.definition.entry.api:
+        raise NotThroughApi(journey)
     if not version.window.is_open(now):
         raise OutsideWindow(journey, version.window, now)
     if lock_profile(connection, profile_id) is None:

@@ -24,7 +24,7 @@ from wend.lifecycle.versions import Versions
 from wend.runs.decide import Answer, decide
 from wend.runs.facts import read_profiles
 from wend.storage.database import Database, lock_journey, lock_profiles, lock_runs
-from wend.storage.tables import entries, runs
+from wend.storage.tables import entries, journeys, runs
 
 CLAIM_LASTS = timedelta(seconds=20)
 """How long whoever claimed a run may take to start it, before somebody else does."""
@@ -38,6 +38,10 @@ ENTRY_RATE = 20_000
 
 LOOK_AGAIN = timedelta(seconds=1)
 """How soon to look whether those that somebody else has claimed were started."""
+
+
+LOOK_AT_PAUSE = timedelta(hours=1)
+"""How often a fan-out looks whether a pause is over, if nobody tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,10 @@ class Starter:
 
     def _fresh_held(self, connection: Connection, journey: str, limits: Limits | None, now: datetime) -> Hold:
         """Return until when no run can be claimed that never was."""
+        row = connection.execute(_PAUSED.where(journeys.c.key == journey)).one_or_none()
+        if row is not None:
+            until = min(row.resume_at or now + LOOK_AT_PAUSE, now + LOOK_AT_PAUSE)
+            return Hold(max(until, now + LOOK_AGAIN), "the journey is paused")
         if limits is None:
             return Hold(now, "")
         own = pacing.held(pacing.read_pace(connection, pacing.journey_scope(journey), now), limits, now, BATCH)
@@ -160,13 +168,18 @@ class Starter:
 
     def _limits(self, connection: Connection, entry_id: UUID) -> tuple[str, Limits | None]:
         """Return an entry's journey, and what holds its starts back; nothing does for one through the API."""
-        query = sa.select(entries.c.journey_key, entries.c.version, entries.c.kind).where(entries.c.id == entry_id)
+        query = (
+            sa.select(entries.c.journey_key, entries.c.version, entries.c.kind, journeys.c.rate)
+            .join(journeys, journeys.c.key == entries.c.journey_key)
+            .where(entries.c.id == entry_id)
+        )
         row = connection.execute(query).one_or_none()
         if row is None:
             raise NotFound("entry", entry_id)
         if row.kind == "api":
             return row.journey_key, None
-        return row.journey_key, Limits.of(self._versions.get(connection, row.journey_key, row.version))
+        version = self._versions.get(connection, row.journey_key, row.version)
+        return row.journey_key, Limits.of(version, row.rate)
 
     def _reserve(self, wanted: int, now: datetime) -> int:
         """Reserve starts of the installation's rate; return how many."""
@@ -179,10 +192,13 @@ class Starter:
             return granted
 
     def _claim(self, connection: Connection, chosen: Sequence[Any], now: datetime, *, asks: bool) -> list[StartOrder]:
-        for journey in sorted({row.journey_key for row in chosen}):
-            lock_journey(connection, journey)
+        journeys_of = {key: lock_journey(connection, key) for key in sorted({row.journey_key for row in chosen})}
         lock_profiles(connection, [row.profile_id for row in chosen])
-        locked = [run for run in lock_runs(connection, [row.id for row in chosen]) if _needs_start(run, now)]
+        locked = [
+            run
+            for run in lock_runs(connection, [row.id for row in chosen])
+            if _needs_start(run, now) and not _is_held(journeys_of[run.journey_key], run)
+        ]
         people = read_profiles(connection, {run.profile_id for run in locked})
         if locked:
             ids = [run.id for run in locked]
@@ -192,7 +208,10 @@ class Starter:
             version = self._versions.get(connection, run.journey_key, run.version)
             answer: Answer | None
             if run.answer is None:
-                answer = None if asks else decide(connection, run, version, people.get(run.profile_id), now)
+                journey = journeys_of[run.journey_key]
+                assert journey is not None
+                profile = people.get(run.profile_id)
+                answer = None if asks else decide(connection, journey, run, version, profile, now)
             else:
                 answer = Answer(run.id, run.sequence, load_plan(run.answer), version.zone)
             orders.append(
@@ -210,6 +229,11 @@ class Starter:
         return orders
 
 
+def _is_held(journey: sa.Row[Any] | None, run: sa.Row[Any]) -> bool:
+    """Return whether a run waits for its journey to go on; one that was claimed before may have its workflow."""
+    return journey is not None and journey.state == "paused" and run.claimed_at is None
+
+
 def _without_workflow() -> tuple[sa.ColumnElement[bool], ...]:
     """A run that ended before anybody claimed it needs no workflow; one that ended later may have been promised one."""
     return (runs.c.started_at.is_(None), sa.or_(runs.c.ended_at.is_(None), runs.c.claimed_at.is_not(None)))
@@ -220,6 +244,7 @@ def _to_start(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
     return (*_without_workflow(), free)
 
 
+_PAUSED = sa.select(journeys.c.resume_at).where(journeys.c.state == "paused")
 _COLUMNS = sa.select(runs.c.id, runs.c.journey_key, runs.c.profile_id, runs.c.claimed_at)
 _CLAIMED = (runs.c.started_at.is_(None), runs.c.claimed_at.is_not(None))
 _UNCLAIMED = (runs.c.started_at.is_(None), runs.c.claimed_at.is_(None), runs.c.ended_at.is_(None))

@@ -108,6 +108,12 @@ journeys = sa.Table(
     sa.Column("closes_at", Instant),  # of the newest version's window
     sa.Column("watched_until", Instant),  # each occurrence up to here has an entry, or was written down as missed
     sa.Column("read_at", Instant),  # when its segments were last read for joiners
+    sa.Column("pause", Json),  # while it is paused: what was chosen for it (wend.lifecycle.pausing)
+    sa.Column("freezes", Json),  # [from, to] of each pause that froze waits; to is null while it lasts
+    sa.Column("resume_at", Instant),  # when a paused journey goes on by itself
+    sa.Column("description", sa.Text),  # null: the newest version's
+    sa.Column("rate", sa.Integer),  # profiles per second; null: the version's
+    sa.Column("message_choices", Json),  # message key → [its version, up to which journey version it is sent]
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("updated_at", Instant, nullable=False),
     sa.Column("ended_at", Instant),
@@ -232,6 +238,7 @@ runs = sa.Table(
     sa.Column("parked_until", Instant),
     sa.Column("woken", sa.Boolean, nullable=False),  # a bell is on its way since the last decision
     sa.Column("decided_at", Instant),  # the instant of the last decision; later events are stamped after it
+    sa.Column("held_at", Instant),  # since when it waits for a resumption, or to be woken after it was moved
     sa.Column("reason", sa.Text),  # why it exited or failed
     sa.Column("error", sa.Text),
     sa.Column("created_at", Instant, nullable=False),
@@ -268,6 +275,13 @@ runs = sa.Table(
         "claimed_at",
         sqlite_where=sa.text("started_at IS NULL AND claimed_at IS NOT NULL"),
         postgresql_where=sa.text("started_at IS NULL AND claimed_at IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_runs_held",
+        "journey_key",
+        "id",
+        sqlite_where=sa.text("held_at IS NOT NULL"),
+        postgresql_where=sa.text("held_at IS NOT NULL"),
     ),
     sa.Index(None, "journey_key", "version", "state", "step"),
     sa.Index(None, "journey_key", "created_at", "id"),
@@ -360,6 +374,22 @@ events = sa.Table(
     sa.Column("late_microseconds", sa.BigInteger),  # of a click after its wait's deadline: by how much
     sa.Index(None, "profile_id", "name", "at"),
     sa.Index(None, "message_id", "at"),
+)
+
+audit = sa.Table(  # who did what; never changed
+    "audit",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),  # as the caller said it; ``wend`` by itself
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("journey_key", sa.Text),
+    sa.Column("version", sa.Integer),
+    sa.Column("run_id", sa.Uuid),
+    sa.Column("profile_id", sa.Uuid),
+    sa.Column("detail", Json, nullable=False),
+    sa.Index(None, "journey_key", "id"),
+    sa.Index(None, "profile_id"),
 )
 
 # -- towards Temporal, and callers' retries -----------------------------------------------------------------------

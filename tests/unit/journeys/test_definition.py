@@ -70,6 +70,7 @@ def test_the_hash_does_not_depend_on_notation_order_or_defaults_left_out() -> No
         "description": "",
         "time_zone": "UTC",
         "reentry": {"still_inside": "skip"},
+        "exit_on": [],
         "steps": [
             {
                 "id": "s",

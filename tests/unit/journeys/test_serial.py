@@ -137,6 +137,8 @@ def test_every_reason_has_a_name_of_its_own() -> None:
         "happened",
         "matched",
         "message_settled",
+        "moved_in",
+        "moved_out",
         "no_date",
         "no_match",
         "nothing_sent",

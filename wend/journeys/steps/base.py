@@ -81,7 +81,7 @@ class Here:
     def messages(self, step: str, *, latest: bool = False) -> tuple[UUID, ...]:
         """Return the messages that this run sent at ``step``, uncertain ones included; or only the last."""
         sent = [
-            message_id(self.run_id, each.step, each.visit)
+            message_id(self.run_id, each.sent_as or each.step, each.visit)
             for each in self.state.sent
             if each.step == step and each.outcome in WAS_SENT
         ]

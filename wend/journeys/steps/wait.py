@@ -6,9 +6,9 @@ from pydantic import Field
 
 from wend.journeys.durations import PositiveDuration
 from wend.journeys.facts import Facts
+from wend.journeys.freezes import elapse
 from wend.journeys.results import Goto, Park, Waited
 from wend.journeys.steps.base import Here, StepWithNext
-from wend.journeys.walltime import later
 
 
 class Wait(StepWithNext):
@@ -40,7 +40,7 @@ def wait(step: Wait, here: Here, facts: Facts) -> Goto | Park:
             since = here.entered_at
         case "joined":
             since = facts.joined_at or here.entered_at
-    until = later(since, step.for_)
+    until = elapse(since, step.for_, facts.freezes)
     if facts.now >= until:
         return Goto(Waited(until), to=step.next)
     return Park(until, "waits")

@@ -7,10 +7,10 @@ from pydantic import Field
 
 from wend.journeys.durations import PositiveDuration
 from wend.journeys.facts import Facts
+from wend.journeys.freezes import elapse
 from wend.journeys.model import Key, LinkName
 from wend.journeys.results import Clicked, Clicks, Goto, NothingSent, Park, TimedOut
 from wend.journeys.steps.base import Here, Step
-from wend.journeys.walltime import later
 
 
 class WaitForClick(Step):
@@ -49,7 +49,7 @@ def wait_for_click(step: WaitForClick, here: Here, facts: Facts) -> Goto | Park:
     messages = here.messages(step.sent_by, latest=step.copy_ == "latest")
     if not messages:
         return Goto(NothingSent(step.sent_by), to=step.on_timeout)
-    deadline = later(here.arrived_at, step.within)
+    deadline = elapse(here.arrived_at, step.within, facts.freezes)
     for click in facts.clicks(messages):
         wanted = step.link is None or click.link == step.link
         if wanted and click.at <= deadline and (here.consumed is None or click.mark > here.consumed):

@@ -9,11 +9,11 @@ from pydantic import Field
 from wend.journeys.comparison import AttributePath, Comparison, RunProperty, compares, default_value, look_up, read_path
 from wend.journeys.durations import PositiveDuration
 from wend.journeys.facts import Facts, Happening
-from wend.journeys.model import Key
+from wend.journeys.freezes import elapse
+from wend.journeys.model import Key, Model
 from wend.journeys.results import Events, Goto, Happened, Park, TimedOut
 from wend.journeys.steps.base import Here, Step
 from wend.journeys.values import Op, Value
-from wend.journeys.walltime import later
 
 
 class EventComparison(Comparison):
@@ -49,6 +49,23 @@ class EventComparison(Comparison):
             value = look_up(properties, value.property)
         # Dates relative to now are measured from the event, so that waking later does not change the answer.
         return compares(look_up(event.properties, self.attribute), self.op, value, event.at)
+
+
+class EventMatch(Model):
+    """An event of the profile, by its name and what it has with it.
+
+    Attributes:
+        event: The event's name.
+        where: Conditions on the event's properties; all must hold. The value of one may be ``{property: order.id}``:
+            what the run was started with there.
+    """
+
+    event: str = Field(min_length=1, max_length=200)
+    where: tuple[EventComparison, ...] = Field(default=(), max_length=20)
+
+    def counts(self, event: Happening, properties: Mapping[str, Any]) -> bool:
+        """True if it is such an event, in a run that was started with these properties."""
+        return all(condition.counts(event, properties) for condition in self.where)
 
 
 class WaitForEvent(Step):
@@ -87,7 +104,7 @@ class WaitForEvent(Step):
 
 def wait_for_event(step: WaitForEvent, here: Here, facts: Facts) -> Goto | Park:
     """Go on at the first counted event, or at the deadline; else wait for either."""
-    deadline = later(here.arrived_at, step.within)
+    deadline = elapse(here.arrived_at, step.within, facts.freezes)
     after = here.arrived_at if step.since == "arrival" else here.entered_at
     for event in facts.events(step.event, after):
         if event.at <= deadline and _counts(step, event, after, here, facts):

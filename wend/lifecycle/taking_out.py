@@ -1,0 +1,90 @@
+"""Taking people out: one run, or every run of a profile, ends where it is, whatever it waits for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from wend.errors import Conflict, NotFound
+from wend.lifecycle import audit
+from wend.lifecycle.ending import TAKEN_OUT, end_runs
+from wend.storage.database import lock_journey, lock_profile, lock_runs
+from wend.storage.tables import runs
+
+
+class RunHasEnded(Conflict):
+    """The run is over, and nobody can be taken out of it."""
+
+    def __init__(self, run_id: UUID, state: str) -> None:
+        super().__init__(f"Run {str(run_id)!r} is {state} already; nobody is to be taken out of it.")
+        self.run_id = run_id
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOut:
+    """Whom, and the runs that ended by it."""
+
+    profile_id: UUID
+    runs: tuple[UUID, ...]
+
+
+def take_out_run(connection: Connection, run_id: UUID, now: datetime, *, by: str = audit.ITSELF) -> TakenOut:
+    """End one run as ``exited(taken_out)``.
+
+    Raises:
+        NotFound: There is no such run.
+        RunHasEnded: It is over.
+    """
+    where = connection.execute(
+        sa.select(runs.c.journey_key, runs.c.profile_id).where(runs.c.id == run_id)
+    ).one_or_none()
+    if where is None:
+        raise NotFound("run", run_id)
+    lock_journey(connection, where.journey_key)
+    lock_profile(connection, where.profile_id)
+    (run,) = lock_runs(connection, [run_id])
+    if run.ended_at is not None:
+        raise RunHasEnded(run_id, run.state)
+    end_runs(connection, run.journey_key, TAKEN_OUT, now, runs.c.id == run_id)
+    audit.note(
+        connection,
+        by,
+        "exit",
+        now,
+        journey=run.journey_key,
+        version=run.version,
+        run_id=run_id,
+        profile_id=run.profile_id,
+    )
+    return TakenOut(run.profile_id, (run_id,))
+
+
+def take_out_profile(
+    connection: Connection, profile_id: UUID, now: datetime, *, journey: str | None = None, by: str = audit.ITSELF
+) -> TakenOut:
+    """End every open run of a profile as ``exited(taken_out)``: of one journey, or of all of them.
+
+    Raises:
+        NotFound: There is no such profile, or journey.
+    """
+    theirs = [runs.c.profile_id == profile_id, runs.c.ended_at.is_(None)]
+    if journey is not None:
+        theirs.append(runs.c.journey_key == journey)
+    inside = connection.scalars(sa.select(runs.c.journey_key).where(*theirs).distinct()).all()
+    # Journeys are locked before the profile, so one that it enters meanwhile is not seen: it entered afterwards.
+    for key in sorted({*inside, *([journey] if journey is not None else [])}):
+        if lock_journey(connection, key) is None:
+            raise NotFound("journey", key)
+    if lock_profile(connection, profile_id) is None:
+        raise NotFound("profile", profile_id)
+    query = sa.select(runs.c.id, runs.c.journey_key).where(*theirs, runs.c.journey_key.in_(inside))
+    open_runs = connection.execute(query.order_by(runs.c.id)).all()
+    lock_runs(connection, [run.id for run in open_runs])
+    for key in sorted({run.journey_key for run in open_runs}):
+        end_runs(connection, key, TAKEN_OUT, now, runs.c.profile_id == profile_id)
+    taken = tuple(run.id for run in open_runs)
+    told = {"runs": len(taken)}
+    audit.note(connection, by, "exit", now, journey=journey, profile_id=profile_id, detail=told)
+    return TakenOut(profile_id, taken)
