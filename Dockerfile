@@ -18,7 +18,8 @@ FROM python:3.11.14-slim-bookworm
 RUN useradd --system --uid 10001 --user-group --no-create-home wend \
     && install --directory --owner=wend --group=wend /data
 COPY --from=build /opt/wend /opt/wend
-ENV PATH=/opt/wend/bin:$PATH PYTHONUNBUFFERED=1
+# Time zones from the locked tzdata, and not from whatever the base image has.
+ENV PATH=/opt/wend/bin:$PATH PYTHONUNBUFFERED=1 PYTHONTZPATH=
 USER wend
 WORKDIR /data
 CMD ["wend", "--help"]
