@@ -6,11 +6,13 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from api import errors, openapi
 from api.access import HostGuard, authorise
+from api.audit.routes import router as audit
 from api.errors import ForeignHost, ForeignPage, Unauthorized, declares
 from api.events.routes import router as events
 from api.health.routes import router as health
 from api.journeys.routes import router as journeys
 from api.journeys.routes import schema_router as schema
+from api.journeys.running import router as running
 from api.messages.routes import router as messages
 from api.metrics.routes import router as metrics
 from api.parts import ApiParts
@@ -18,6 +20,7 @@ from api.profiles.routes import router as profiles
 from api.runs.routes import router as runs
 from api.segments.routes import router as segments
 from api.strictness import known_query
+from api.top.routes import router as top
 from api.tracking.routes import router as tracking
 from wend.errors import InvalidDocument, Unavailable
 
@@ -30,7 +33,18 @@ Lists come as `{items, next}`; pass `next` as `cursor` for the page behind. Defi
 Every error is a problem document (RFC 9457) whose `problems` name everything that is wrong with what was sent.
 """
 
-_RESOURCES: Final[tuple[APIRouter, ...]] = (profiles, segments, messages, journeys, schema, runs, events)
+_RESOURCES: Final[tuple[APIRouter, ...]] = (
+    profiles,
+    segments,
+    messages,
+    journeys,
+    running,
+    schema,
+    runs,
+    events,
+    audit,
+    top,
+)
 
 
 def create_app(parts: ApiParts) -> FastAPI:

@@ -23,6 +23,7 @@ V = TypeVar("V")
 IDS: Final = TypeAdapter(UUID)
 KEYS: Final[TypeAdapter[str]] = TypeAdapter(Key)
 NUMBERS: Final[TypeAdapter[int]] = TypeAdapter(Annotated[int, Field(ge=1, lt=2**31)])
+SERIALS: Final[TypeAdapter[int]] = TypeAdapter(Annotated[int, Field(ge=1, lt=2**63)])
 MOMENTS: Final[TypeAdapter[tuple[datetime, UUID]]] = TypeAdapter(
     Annotated[tuple[Instant, UUID], BeforeValidator(lambda place: tuple(place.split("/")))]
 )

@@ -18,8 +18,8 @@ HEAD = """# Commands
 
 Commands that read or change profiles, segments, messages, journeys, runs and events talk to the API of a running
 Wend. All of those take `--api URL` (or `WEND_API_URL`; `http://127.0.0.1:8000` without either) and `--json`, which
-prints JSON and nothing else; the API's key, if it asks for one, comes from `WEND_API_TOKEN`. They end with status 1 if
-they are refused, and say why."""
+prints JSON and nothing else; the API's key, if it asks for one, comes from `WEND_API_TOKEN`, and who acts, for the
+audit log, from `WEND_ACTOR`. They end with status 1 if they are refused, and say why."""
 
 COMMON = {"api", "as_json"}
 """Parameters that the head explains, of commands that have both."""

@@ -59,6 +59,9 @@ KEEP_ANSWERS = timedelta(days=7)
 CLOCKS_APART = timedelta(milliseconds=500)
 """How far ahead of ours Temporal's clock may be."""
 
+AWAY = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.RESOURCE_EXHAUSTED})
+"""What Temporal, or nobody, answers to everybody when it cannot work; anything else is about the one call."""
+
 log = structlog.get_logger()
 
 
@@ -307,12 +310,19 @@ class Relay:
         await self._in_thread(lambda: self._put_rest(parcel, untold, ids[-1] if len(ids) == BATCH else None))
 
     async def _wake_held(self, parcel: Parcel) -> None:
-        """Wake the runs that a pause held, or that were moved: so many per second, in the order of their ids."""
+        """Wake the runs that a pause held, or that were moved: so many per second, in the order of their ids.
+
+        Raises:
+            RPCError: Temporal is away. They are told at their rate when it is back, and not all at once.
+        """
         rate, after = int(parcel.payload["rate"]), parcel.payload.get("after")
         limit = min(BATCH, rate)
         ids = await self._in_thread(lambda: self._held(parcel.subject, UUID(after) if after else None, limit))
         told = {"reason": "the journey goes on"}
         results = await self._try_all([Parcel(0, "wake_run", str(run_id), told, 1) for run_id in ids])
+        away = [error for error in results if isinstance(error, RPCError) and error.status in AWAY]
+        if away and len(away) == len(ids):
+            raise away[0]
         untold = [(str(run_id), told) for run_id, error in zip(ids, results, strict=True) if error]
 
         def put_rest() -> None:
@@ -368,6 +378,8 @@ class Relay:
             outbox.prune(connection, now - KEEP_DELIVERED)
             idempotency.forget(connection, now - KEEP_ANSWERS)
             give_up(connection, now)
+        # Each takes its journeys in their order: two of them in one transaction would not.
+        with self._database.write() as connection:
             for journey in resume_due(connection, now):
                 log.info("journey goes on", journey=journey)
             for journey in finish_emptied(connection, now):

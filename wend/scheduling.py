@@ -33,7 +33,7 @@ from wend.entries.watching import Held
 from wend.journeys.durations import format_duration
 from wend.journeys.occurrences import Occurrence
 from wend.journeys.walltime import say_instant
-from wend.temporal import TASK_QUEUE, entry_attributes, entry_workflow_id, schedule_id
+from wend.temporal import ENTRY_FIRST, TASK_QUEUE, entry_attributes, entry_workflow_id, schedule_id
 from wend.wire import SEGMENT_ENTRY, EntryInput
 
 CATCH_UP_UNLIMITED = timedelta(days=3650)
@@ -129,6 +129,7 @@ async def enter(
             # An entry may be broken off anywhere, any number of times.
             id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING if anew else WorkflowIDConflictPolicy.FAIL,
             search_attributes=entry_attributes(journey),
+            priority=ENTRY_FIRST,
             static_summary=f"{occurrence.key}, {'asked for after all' if asked else 'late'}",
         )
     except WorkflowAlreadyStartedError:
@@ -164,6 +165,7 @@ def _schedule(journey: str, ahead: Ahead, task_queue: str) -> Schedule:
             id=entry_workflow_id(journey, ahead.only),
             task_queue=task_queue,
             typed_search_attributes=entry_attributes(journey),
+            priority=ENTRY_FIRST,
             static_summary=f"{', '.join(entry.segments)[:150]} enters {version.definition.name}",
             static_details=f"Its entries, and who was left out and why: `wend entries {journey}`",
         ),

@@ -1,5 +1,6 @@
 """Temporal: connection, ids, search attributes. What an operator reads there, without any person's data in it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.common import Priority, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
@@ -17,11 +18,18 @@ from wend.errors import Unavailable
 TASK_QUEUE = "wend"
 """Where workflows and their activities wait; one queue, so that an activity can start with its workflow's task."""
 
+ENTRY_FIRST = Priority(priority_key=1)
+"""Of entries and their activities: they do not queue behind the runs of those who entered before."""
+
 JOURNEY = SearchAttributeKey.for_keyword("WendJourney")
 VERSION = SearchAttributeKey.for_int("WendVersion")
 PROFILE = SearchAttributeKey.for_keyword("WendProfile")
 ENTRY = SearchAttributeKey.for_keyword("WendEntry")
 SCHEDULED_AT = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
+
+_RUN_WORKFLOW_ID = re.compile(
+    r"run/(?P<journey>[^/]+)/(?P<profile>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(?P<number>[1-9][0-9]{0,8})"
+)
 
 SEARCH_ATTRIBUTES: Mapping[str, IndexedValueType.ValueType] = {
     JOURNEY.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
@@ -34,6 +42,18 @@ SEARCH_ATTRIBUTES: Mapping[str, IndexedValueType.ValueType] = {
 def run_workflow_id(journey: str, profile_id: UUID, entry_number: int) -> str:
     """Return the id of a run's workflow."""
     return f"run/{journey}/{profile_id}/{entry_number}"
+
+
+def parse_run_workflow_id(workflow_id: str) -> tuple[str, UUID, int]:
+    """Return the journey, the profile and the entry number that a run's workflow id names.
+
+    Raises:
+        ValueError: It is not the id of a run's workflow.
+    """
+    found = _RUN_WORKFLOW_ID.fullmatch(workflow_id)
+    if found is None:
+        raise ValueError(f"{workflow_id!r} is not the id of a run's workflow; those are run/JOURNEY/PROFILE/NUMBER")
+    return found["journey"], UUID(found["profile"]), int(found["number"])
 
 
 def entry_workflow_id(journey: str, occurrence: str | None) -> str:

@@ -1,11 +1,11 @@
 """What is answered about journeys."""
 
 from datetime import datetime
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from api.errors import ProblemItem
 from api.model import In, Out
@@ -109,15 +109,36 @@ class OccurrenceOut(Out):
         )
 
 
+class PauseOut(Out):
+    """What was chosen for a pause."""
+
+    entries: Literal["drop", "queue"] = Field(description="What becomes of whoever would enter meanwhile.")
+    waits: Literal["run", "freeze"] = Field(description="What waits for a duration do meanwhile.")
+    rate: int = Field(description="Held runs woken per second when the journey goes on.")
+    since: datetime | None = Field(description="When it began.")
+
+
+def _say_rate(rate: object) -> object:
+    return f"{rate}/s" if isinstance(rate, int) else rate
+
+
 class JourneyOut(Out):
     """A journey. `version` is the newest published one, 0 if there is none yet."""
 
     key: str
     name: str
+    description: str
     state: State
     version: int
     draft_revision: int
+    rate: Annotated[str | None, BeforeValidator(_say_rate)] = Field(
+        description="Profiles starting per second, where that was changed since the newest version; null: as it says.",
+        examples=["100/s"],
+    )
+    pause: PauseOut | None = Field(description="While it is paused.")
+    resume_at: datetime | None = Field(description="When it goes on by itself.")
     first_published_at: datetime | None
+    closes_at: datetime | None = Field(description="When its window ends, and it closes by itself.")
     created_at: datetime
     updated_at: datetime
     ended_at: datetime | None

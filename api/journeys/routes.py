@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import Connection
 
+from api.actor import UNNAMED, Actor
 from api.bodies import YAML, reads
 from api.errors import ProblemItem, declares
 from api.idempotency import IdempotencyKey, once
@@ -26,6 +28,7 @@ from api.journeys.models import (
     VersionOut,
     VersionWithDefinition,
 )
+from api.journeys.running_models import DiffOut
 from api.model import PathKey, PathNumber
 from api.paging import KEYS, MOMENTS, NUMBERS, Page, Paging, moment
 from api.parts import Parts
@@ -38,14 +41,21 @@ from wend.errors import InvalidDocument, NotFound, Problem
 from wend.exchange import write_yaml
 from wend.idempotency import KeyUsedOtherwise
 from wend.journeys.definition import JourneyDefinition
+from wend.journeys.differing import differences
 from wend.journeys.model import load_zone
 from wend.lifecycle import ending, publishing, reading
 from wend.lifecycle.figures import read_figures
 from wend.lifecycle.publishing import IllegalTransition, NoDraft
+from wend.lifecycle.versions import load_version
 from wend.profiles import store as profile_store
 
 router = APIRouter(prefix="/journeys", tags=["journeys"])
 schema_router = APIRouter(prefix="/schema", tags=["journeys"])
+
+
+def _side(name: str) -> Any:
+    return Query(alias=name, pattern="^([1-9][0-9]{0,8}|draft)$", description="A version's number, or `draft`.")
+
 
 DraftBody = reads(JourneyDefinition, parse=lambda document, _: parse_definition(document), yaml=True, examples=EXAMPLES)
 UncheckedBody = reads(JourneyDefinition, parse=lambda document, _: document, yaml=True, examples=EXAMPLES)
@@ -76,7 +86,7 @@ def put_draft(key: PathKey, definition: Annotated[JourneyDefinition, DraftBody],
         raise InvalidDocument(f"The journey {definition.key!r}", [told])
     with parts.database.write() as connection:
         revision = publishing.put_draft(connection, definition, parts.clock())
-        problems = publishing.check_draft(connection, definition)
+        problems = publishing.check_draft(connection, definition, parts.clock())
     return DraftSaved(key=key, revision=revision, problems=_items(problems))
 
 
@@ -101,7 +111,7 @@ def get_draft(key: PathKey, request: Request, parts: Parts) -> Any:
 def check_saved_draft(key: PathKey, parts: Parts) -> Checked:
     """Return everything that stands in the way of publishing the draft."""
     with parts.database.read() as connection:
-        return _checked(publishing.check_draft(connection, publishing.read_draft(connection, key)))
+        return _checked(publishing.check_draft(connection, publishing.read_draft(connection, key), parts.clock()))
 
 
 @router.post("/check")
@@ -112,28 +122,28 @@ def check_definition(document: Annotated[Any, UncheckedBody], parts: Parts) -> C
     except InvalidDocument as error:
         return _checked(error.problems)
     with parts.database.read() as connection:
-        return _checked(publishing.check_draft(connection, definition))
+        return _checked(publishing.check_draft(connection, definition, parts.clock()))
 
 
 @router.post("/{key}/publish", responses=declares(NotFound, NoDraft, IllegalTransition))
-def publish_journey(key: PathKey, parts: Parts) -> PublishedOut:
+def publish_journey(key: PathKey, parts: Parts, by: Actor = UNNAMED) -> PublishedOut:
     """Make the draft the next version: newcomers take it, runs inside stay on theirs. All problems are told at once."""
     with parts.database.write() as connection:
-        return PublishedOut.model_validate(publishing.publish(connection, key, parts.clock()))
+        return PublishedOut.model_validate(publishing.publish(connection, key, parts.clock(), by=by))
 
 
 @router.post("/{key}/close", responses=declares(NotFound, IllegalTransition))
-def close_journey(key: PathKey, parts: Parts) -> EndedOut:
+def close_journey(key: PathKey, parts: Parts, by: Actor = UNNAMED) -> EndedOut:
     """Take nobody in any more; those inside go on to their end."""
     with parts.database.write() as connection:
-        return EndedOut.model_validate(ending.close(connection, key, parts.clock()))
+        return EndedOut.model_validate(ending.close(connection, key, parts.clock(), by=by))
 
 
 @router.post("/{key}/stop", responses=declares(NotFound, IllegalTransition))
-def stop_journey(key: PathKey, parts: Parts) -> EndedOut:
+def stop_journey(key: PathKey, parts: Parts, by: Actor = UNNAMED) -> EndedOut:
     """End every run of every version now; nothing is sent after the answer but what a provider has already."""
     with parts.database.write() as connection:
-        return EndedOut.model_validate(ending.stop(connection, key, parts.clock()))
+        return EndedOut.model_validate(ending.stop(connection, key, parts.clock(), by=by))
 
 
 @router.get("/{key}/versions", responses=declares(NotFound))
@@ -150,6 +160,28 @@ def get_version(key: PathKey, number: PathNumber, parts: Parts) -> VersionWithDe
     """Return a published version with its definition."""
     with parts.database.read() as connection:
         return VersionWithDefinition.model_validate(reading.read_version(connection, key, number))
+
+
+@router.post("/{key}/versions/{number}/restore", responses=declares(NotFound))
+def restore_version(key: PathKey, number: PathNumber, parts: Parts, by: Actor = UNNAMED) -> DraftSaved:
+    """Make a published version the draft again, to be published as the next one."""
+    with parts.database.write() as connection:
+        revision = publishing.restore_draft(connection, key, number, parts.clock(), by=by)
+        problems = publishing.check_draft(connection, publishing.read_draft(connection, key))
+    return DraftSaved(key=key, revision=revision, problems=_items(problems))
+
+
+@router.get("/{key}/diff", responses=declares(NotFound, NoDraft))
+def get_diff(
+    key: PathKey,
+    parts: Parts,
+    one: Annotated[str, _side("from")],
+    other: Annotated[str, _side("to")] = "draft",
+) -> DiffOut:
+    """Return what differs between two versions, or a version and the draft; steps are matched by their ids."""
+    with parts.database.read() as connection:
+        before, after = _definition(connection, key, one), _definition(connection, key, other)
+    return DiffOut.of(one, other, differences(before, after))
 
 
 @router.get("/{key}/figures", responses=declares(NotFound))
@@ -188,13 +220,14 @@ def take_in_occurrence(
     asked: Annotated[TakeIn, reads(TakeIn, examples={"one that was missed": {"occurrence": "2026-12-01T09:00"}})],
     parts: Parts,
     idempotency_key: IdempotencyKey = None,
+    by: Actor = UNNAMED,
 ) -> TakenIn:
     """Take an occurrence in after all that was missed or skipped, however late it is: who is a member now enters."""
     now = parts.clock()
     with parts.database.write() as connection:
 
         def take() -> dict[str, Any]:
-            take_in(connection, key, asked.occurrence, now)
+            take_in(connection, key, asked.occurrence, now, by=by)
             return TakenIn(journey=key, occurrence=asked.occurrence).model_dump(mode="json")
 
         answer = once(connection, f"take_in/{key}", idempotency_key, asked, now, take)
@@ -223,6 +256,12 @@ def get_audience(key: PathKey, parts: Parts, sample: Annotated[int, Query(ge=0, 
 async def journey_schema() -> dict[str, Any]:
     """Return the JSON Schema of a journey definition, for editors."""
     return definition_schema()
+
+
+def _definition(connection: Connection, key: str, side: str) -> JourneyDefinition:
+    if side == "draft":
+        return publishing.read_draft(connection, key)
+    return load_version(connection, key, int(side)).definition
 
 
 def _checked(problems: Sequence[Problem]) -> Checked:

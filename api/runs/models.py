@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from api.model import IdentityIn, In, Out, Properties
+from wend.journeys.model import Key
 from wend.runs.reading import RunPath, RunSummary
 
 State = Literal["pending", "running", "completed", "exited", "stopped", "failed"]
@@ -59,7 +60,12 @@ class RunOut(Out):
     parked_until: datetime | None
     reason: str | None
     error: str | None
-    workflow_id: str = Field(description="In the Temporal UI.")
+    held_at: datetime | None = Field(
+        description="Since when it waits for its journey's pause to end, or to be woken after that or after a move."
+    )
+    workflow_id: str = Field(
+        description="In the Temporal UI.", examples=["run/product-launch/3f2b6c1e-8f0a-4f6e-9d3b-5a1c2e4f6a7b/1"]
+    )
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -68,6 +74,19 @@ class RunOut(Out):
     def of(cls, run: RunSummary) -> Self:
         """Return how a run is shown."""
         return cls.model_validate(run)
+
+
+class TakeOut(In):
+    """Of which journey somebody is taken out; an empty body: of all that they are in."""
+
+    journey: Key | None = Field(default=None, description="Null: of all.", examples=["product-launch"])
+
+
+class TakenOutOut(Out):
+    """Who was taken out, and the runs that ended by it, as `exited` for the reason `taken_out`."""
+
+    profile_id: UUID
+    runs: list[UUID]
 
 
 class MoveOut(Out):

@@ -212,7 +212,7 @@ class TestTakingIn:
         assert wend(*words, "--json").json == {"journey": "trip", "occurrence": "2026-12-01T09:00"}
         refused = wend("take-in", "trip", "2026-12-01T09:00")
         assert refused.exit_code == 1
-        assert "There is no occurrence" in refused.err
+        assert "it is being taken in" in refused.err
 
 
 class TestStarts:

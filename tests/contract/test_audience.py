@@ -50,6 +50,21 @@ def test_what_is_told_ahead_is_what_happens(database: Database) -> None:
     assert enter(world) == {"members": told.members, "entered": told.entering, **told.excluded}
 
 
+def test_of_a_journey_that_looks_for_joiners_everybody_is_told(database: Database) -> None:
+    world = World(database)
+    ada, bob, cem = world.people(["ada", "bob", "cem"])
+    dee = world.person("dee", email=None)
+    world.listed("gold", [ada, dee])
+    entry = {"segment": "gold", "frequency": "once_and_joiners", "namespace": "email"}
+    world.journey(DAY, entry=entry)
+    enter(world)
+    world.person("dee", email="dee@example.com")
+    world.listed("gold", [bob, cem])
+    told = audience(world)
+    assert (told.members, told.entering, set(told.sample)) == (4, 2, {bob, cem})
+    assert told.excluded == {"already_entered": 1, "judged": 1}
+
+
 def test_the_erased_who_came_back_are_known(database: Database) -> None:
     """They were told as entering, and then did not enter: their pseudonyms are not to be found by SQL."""
     world = World(database)
@@ -67,7 +82,7 @@ def test_the_erased_who_came_back_are_known(database: Database) -> None:
     assert audience(world, sample=1).sample == [cem]
 
 
-def test_a_journey_that_looks_for_joiners_tells_of_those_it_has_not_seen(database: Database) -> None:
+def test_who_was_there_before_the_start_has_been_judged(database: Database) -> None:
     world = World(database)
     world.listed("gold", world.people(["ada", "bob"]))
     entry = {"segment": "gold", "frequency": "once_and_joiners", "backfill": False}
@@ -76,7 +91,7 @@ def test_a_journey_that_looks_for_joiners_tells_of_those_it_has_not_seen(databas
     enter(world)
     world.listed("gold", world.people(["cem"]))
     told = audience(world)
-    assert (told.members, told.entering, told.excluded) == (1, 1, {})
+    assert (told.members, told.entering, told.excluded) == (3, 1, {"judged": 2})
 
 
 def test_a_start_that_has_passed_is_told_until_it_is_taken_in(database: Database) -> None:

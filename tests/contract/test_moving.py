@@ -153,6 +153,17 @@ def test_only_those_at_or_before_a_step_are_moved(world: World) -> None:
     assert (world.row(ada).version, world.row(ben).version) == (1, 2)
 
 
+def test_a_step_that_nobody_can_be_before_is_told(world: World) -> None:
+    waiting_for_a_day(world, "ada")
+    world.request(world.person("ben"))
+    world.journey(DAY | {"for": "PT1H"}, TEXT)
+    with pytest.raises(InvalidDocument) as refused:
+        moved(world, at_or_before="dey")
+    assert [str(each) for each in refused.value.problems] == [
+        "at_or_before: no version with runs inside has a step 'dey'; did you mean 'day'?"
+    ]
+
+
 def test_only_runs_of_the_versions_named_are_moved(world: World) -> None:
     (ada,) = waiting_for_a_day(world, "ada")
     world.journey(DAY | {"for": "P2D"}, TEXT)

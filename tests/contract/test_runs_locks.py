@@ -158,6 +158,40 @@ def test_a_stop_behind_a_claim_lets_the_provider_answer_and_the_run_end(world: W
     assert world.figures().outcomes == {"stopped": 1}
 
 
+def test_a_claim_behind_a_pause_is_held(world: World) -> None:
+    world.journey(MAIL)
+    run_id = world.enter(world.person("ada"))
+
+    with held(world, journey="trip") as queue:
+        paused = queue.add(world.pause)
+        claim = queue.add(lambda: world.claim(run_id, held=1))
+
+    assert paused.result()
+    answer = claim.result()
+    assert isinstance(answer, Answer)
+    assert isinstance(answer.plan, Park)
+    assert answer.plan.held
+    assert world.rows(sent_messages) == []
+
+
+def test_a_pause_behind_a_claim_is_answered_once_that_is_committed(world: World) -> None:
+    world.journey(MAIL, TEXT)
+    ada = world.person("ada")
+    run_id = world.enter(ada)
+
+    with held(world, profile=ada) as queue:
+        claiming = queue.add(lambda: world.claim(run_id, held=1))
+        pausing = None if world.database.dialect == "sqlite" else queue.add(world.pause)
+
+    claim = claiming.result()
+    assert isinstance(claim, Claim)
+    assert pausing.result() if pausing else world.pause()
+    answer = world.settle(claim)
+    assert isinstance(answer, Answer)
+    assert isinstance(answer.plan, Park)
+    assert [(row.step, row.state) for row in world.rows(sent_messages)] == [("mail", "accepted")]
+
+
 def test_after_the_answer_of_a_stop_nothing_is_claimed(world: World) -> None:
     """A stop among claims at full rate comes through, and what it answers is the end of them."""
     world.journey(MAIL)

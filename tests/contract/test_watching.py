@@ -370,13 +370,15 @@ def test_what_was_missed_or_skipped_is_taken_in_if_somebody_asks(world: World, h
 
     ask(world)
 
-    assert written(world) == {}
+    assert written(world)["2026-12-01T09:00"][0] == "asked"
+    with pytest.raises(NotMissed, match="it is being taken in"):
+        ask(world)
     (parcel,) = world.rows(outbox, outbox.c.kind == "enter")
     assert (parcel.subject, parcel.payload["occurrence"]) == ("trip", "2026-12-01T09:00")
     assert datetime.fromisoformat(parcel.payload["due_at"]) == T0
     # It is not missed a second time before it is entered.
     assert watch(world, 5 * AN_HOUR) == []
-    assert written(world) == {}
+    assert written(world)["2026-12-01T09:00"][0] == "asked"
     opened = world.desk.open("trip", FIRST, T0 + A_DAY)
     assert opened is not None
     assert (opened.state, opened.entered) == ("open", 2)
@@ -392,7 +394,7 @@ def test_an_occurrence_that_was_taken_in_is_not_taken_in_again(world: World) -> 
 
 def test_of_an_unknown_occurrence_or_journey_that_is_said(world: World) -> None:
     publish(world, EVERY_DAY)
-    with pytest.raises(NotFound, match="no occurrence '2026-12-01T10:00'"):
+    with pytest.raises(NotFound, match="no record of occurrence '2026-12-01T10:00'"):
         ask(world, "2026-12-01T10:00")
     with world.database.write() as connection, pytest.raises(NotFound, match="no journey 'tour'"):
         take_in(connection, "tour", "2026-12-01T09:00", T0)

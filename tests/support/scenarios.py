@@ -15,8 +15,9 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter, mo
 
 from wend.documents import read_document
 from wend.journeys.checks import MessageInfo
-from wend.journeys.definition import JourneyDefinition
+from wend.journeys.definition import JourneyDefinition, JourneyVersion
 from wend.journeys.durations import Duration, parse_duration
+from wend.journeys.freezes import Freeze, is_frozen
 from wend.journeys.model import Model, parse_wall
 from wend.messages.content import MessageContent
 from wend.messages.links import declared_links
@@ -131,6 +132,50 @@ class Stop(Model):
     stop: str
 
 
+class Pauses(Model):
+    """A journey is paused: its runs send nothing, and their waits ``run`` on or ``freeze``."""
+
+    at: When
+    pause: str
+    waits: Literal["run", "freeze"] = "run"
+
+
+class Resumes(Model):
+    """A paused journey goes on."""
+
+    at: When
+    resume: str
+
+
+class OutOf(Model):
+    """What is taken out: one run, or every run of a profile, of one journey or of all."""
+
+    run: str | None = None
+    profile: str | None = None
+    journey: str | None = None
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if (self.run is None) is (self.profile is None):
+            raise ValueError("take out a run or a profile")
+        return self
+
+
+class TakeOut(Model):
+    """Somebody is taken out."""
+
+    at: When
+    take_out: OutOf
+
+
+class MoveRuns(Model):
+    """The runs of a journey that wait are moved to another version, which has the steps where they stand."""
+
+    at: When
+    move: str
+    to: int
+
+
 _EVENTS: Mapping[str, type[Model]] = {
     "start": Start,
     "click": Click,
@@ -140,6 +185,10 @@ _EVENTS: Mapping[str, type[Model]] = {
     "join": Join,
     "publish": Publish,
     "stop": Stop,
+    "pause": Pauses,
+    "resume": Resumes,
+    "take_out": TakeOut,
+    "move": MoveRuns,
 }
 
 
@@ -157,7 +206,11 @@ Event = Annotated[
     | Annotated[Delete, Tag("delete")]
     | Annotated[Join, Tag("join")]
     | Annotated[Publish, Tag("publish")]
-    | Annotated[Stop, Tag("stop")],
+    | Annotated[Stop, Tag("stop")]
+    | Annotated[Pauses, Tag("pause")]
+    | Annotated[Resumes, Tag("resume")]
+    | Annotated[TakeOut, Tag("take_out")]
+    | Annotated[MoveRuns, Tag("move")],
     Discriminator(_kind),
 ]
 
@@ -251,8 +304,31 @@ class Scenario(Model):
         raise ValueError(f"{start} is not of this scenario")
 
     def definitions(self) -> list[JourneyDefinition]:
-        """Return every version of every journey."""
-        return [*self.journeys, *(event.publish for event in self.events if isinstance(event, Publish))]
+        """Return every version of every journey, in the order in which they are published."""
+        return [*self.journeys, *(event.publish for _, event in self.timeline() if isinstance(event, Publish))]
+
+    def versions(self, key: str) -> list[JourneyVersion]:
+        """Return the versions of a journey, numbered as they are where nobody else publishes it."""
+        ours = [each for each in self.definitions() if each.key == key]
+        return [JourneyVersion(each, number) for number, each in enumerate(ours, start=1)]
+
+    def entered(self, start: Start) -> JourneyVersion:
+        """Return the version that a start enters."""
+        definition = self.journey(start)
+        return next(each for each in self.versions(definition.key) if each.definition is definition)
+
+    def freezes(self, key: str) -> list[Freeze]:
+        """Return the stretches in which the waits of a journey do not pass."""
+        found: list[Freeze] = []
+        for instant, event in self.timeline():
+            match event:
+                case Pauses(pause=paused, waits="freeze") if paused == key:
+                    found.append(Freeze(instant))
+                case Resumes(resume=resumed) if resumed == key and is_frozen(found):
+                    found[-1] = Freeze(found[-1].from_at, instant)
+                case _:
+                    pass
+        return found
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 from tests.support.scenarios import Expected, ExpectedClick, ExpectedMove, Scenario, Start
-from wend.journeys.definition import JourneyDefinition
+from wend.journeys.freezes import elapse
 from wend.journeys.model import parse_wall
-from wend.journeys.results import Clicked, Happened, Move, TimedOut, Waited
+from wend.journeys.results import Clicked, Happened, Move, MovedIn, MovedOut, TimedOut, Waited
 from wend.journeys.serial import dump_why
 from wend.journeys.steps import Wait, WaitForClick, WaitForEvent
 
@@ -56,9 +57,9 @@ def differences(scenario: Scenario, played: Played, tolerance: timedelta) -> lis
         tolerance: How much later than written an engine may do what is due; what decides is exact all the same.
     """
     found: list[str] = []
-    journeys = {event.name: scenario.journey(event) for event in scenario.events if isinstance(event, Start)}
+    starts = {event.name: event for event in scenario.events if isinstance(event, Start)}
     for name, passage in played.runs.items():
-        faults = [*_contradictions(journeys[name], passage, tolerance)]
+        faults = [*_contradictions(scenario, starts[name], passage, tolerance)]
         if name in scenario.expect:
             faults += _unexpected(scenario, scenario.expect[name], passage, tolerance)
         found += [f"{name}: {fault}" for fault in faults]
@@ -86,31 +87,38 @@ def disagreements(scenario: Scenario, one: Played, other: Played, tolerance: tim
     return found
 
 
-def _contradictions(journey: JourneyDefinition, passage: Passage, tolerance: timedelta) -> Iterator[str]:
+def _contradictions(scenario: Scenario, start: Start, passage: Passage, tolerance: timedelta) -> Iterator[str]:
     """Yield where a path contradicts itself: what counts from its moves does so to the microsecond, by stamps."""
-    steps = {step.id: step for step in journey.steps}
-    for before, move in zip(passage.moves, passage.moves[1:], strict=False):
+    version = scenario.entered(start)
+    versions, freezes = scenario.versions(version.definition.key), scenario.freezes(version.definition.key)
+    arrival = passage.moves[0]
+    for before, move in pairwise(passage.moves):
         where = f"{move.from_step} → {move.to_step}"
-        if move.from_step != before.to_step or move.at < before.at:
+        if move.at < before.at or move.from_step != (None if isinstance(move.why, MovedIn) else arrival.to_step):
             yield f"{where} does not follow {before.from_step} → {before.to_step}"
-        step, why = steps[before.to_step], move.why
+        if isinstance(move.why, MovedOut | MovedIn):
+            # It stands where it stood, since when it came there; the version answers that it is moved to.
+            version = versions[move.why.to_version - 1] if isinstance(move.why, MovedOut) else version
+            continue
         due: datetime | None = None
-        match step, why:
-            case Wait(since="arrival" | "entry" as since), Waited(until):
-                due = max(until, before.at)
-                if until != (before.at if since == "arrival" else passage.moves[0].at) + step.for_:
-                    yield f"{where} waited until {until}, and came at {before.at}"
-            case WaitForClick() | WaitForEvent(), TimedOut(deadline):
+        match version.steps[arrival.to_step], move.why:
+            case Wait(since="arrival" | "entry" as since) as step, Waited(until):
+                due = until
+                counts_from = arrival.at if since == "arrival" else passage.moves[0].at
+                if until != elapse(counts_from, step.for_, freezes):
+                    yield f"{where} waited until {until}, and came at {arrival.at}"
+            case WaitForClick() | WaitForEvent() as step, TimedOut(deadline):
                 due = deadline
-                if deadline != before.at + step.within:
-                    yield f"{where} had the deadline {deadline}, and came at {before.at}"
-            case WaitForClick() | WaitForEvent(), Clicked(at=at) | Happened(at=at):
-                if at > before.at + step.within:
-                    yield f"{where} went on by what was stamped {at}, and came at {before.at}"
+                if deadline != elapse(arrival.at, step.within, freezes):
+                    yield f"{where} had the deadline {deadline}, and came at {arrival.at}"
+            case WaitForClick() | WaitForEvent() as step, Clicked(at=at) | Happened(at=at):
+                if at > elapse(arrival.at, step.within, freezes):
+                    yield f"{where} went on by what was stamped {at}, and came at {arrival.at}"
             case _:
                 pass  # nothing else counts from an instant on the path
-        if due is not None and not due <= move.at <= due + tolerance:
+        if due is not None and not max(due, before.at) <= move.at <= max(due, before.at) + tolerance:
             yield f"{where} was due at {due} and made at {move.at}"
+        arrival = move
 
 
 def _unexpected(scenario: Scenario, expected: Expected, passage: Passage, tolerance: timedelta) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The provider of scenarios on a server: accepts, refuses or leaves unknown, as it is told."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from uuid import UUID
 
 from tests.support.scenarios import Answer, Scenario
@@ -30,9 +30,9 @@ class ScriptedProvider:
         self._steps = {}
         self.delivered = {}
 
-    def expect(self, run_id: UUID, journey: JourneyDefinition) -> None:
-        """Know which message belongs to which step of a run."""
-        for step in journey.steps:
+    def expect(self, run_id: UUID, versions: Iterable[JourneyDefinition]) -> None:
+        """Know which message belongs to which step of a run, on whichever version it is; the last one's counts."""
+        for step in (step for version in versions for step in version.steps):
             if isinstance(step, SendStep):
                 for visit in range(1, MOST_VISITS + 1):
                     self._steps[message_id(run_id, step.id, visit)] = step

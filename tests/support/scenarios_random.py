@@ -112,6 +112,21 @@ def _event(draw: st.DrawFn, number: int) -> Document:
 
 
 @st.composite
+def _pause(draw: st.DrawFn) -> list[Document]:
+    """A pause, or none. It lasts whole hours, so that what it moves stays in a minute of its own."""
+    begins, lasts = draw(st.integers(0, 30)), draw(st.integers(1, 30))
+    pause = {"at": f"PT{begins}H58M", "pause": JOURNEY, "waits": draw(st.sampled_from(["run", "freeze"]))}
+    return draw(st.sampled_from([[], [pause, {"at": f"PT{begins + lasts}H58M", "resume": JOURNEY}]]))
+
+
+@st.composite
+def _ways_out(draw: st.DrawFn) -> Document:
+    """What ends a run wherever it is: seldom, and not at the very instant at which a wait is over."""
+    exits = {"exit_on": [{"event": "order", "where": [{"attribute": "total", "op": "gte", "value": 3}]}]}
+    return draw(st.sampled_from([{}, {}, {}, exits, {"max_age": "PT20H1M"}]))
+
+
+@st.composite
 def _properties(draw: st.DrawFn) -> Document:
     """What the run is started with, if anything."""
     slot = ORDINARY_START + timedelta(hours=draw(st.integers(0, 60)))
@@ -128,6 +143,7 @@ def made_up(draw: st.DrawFn) -> Scenario:
     steps: list[Document] = [{"id": "s0", "type": "send_email", "message": "mail", "on_failure": "exit"}]
     steps += [draw(_step(id, ways[place:])) for place, id in enumerate(ids, start=1)]
     events: list[Document] = [draw(_event(number)) for number in range(draw(st.integers(1, 7)))]
+    events += draw(_pause())
     if draw(st.integers(0, 7)) == 0:
         events.append({"at": "PT50H50M", "delete": "anna"})
     slot = draw(st.sampled_from([{}, {"slot": f"{ORDINARY_START + timedelta(hours=20):%Y-%m-%dT%H:%M}Z"}]))
@@ -136,7 +152,7 @@ def made_up(draw: st.DrawFn) -> Scenario:
         {
             "name": "made up",
             "journeys": [
-                {"key": JOURNEY, "name": "Made up", "steps": steps + loop},
+                {"key": JOURNEY, "name": "Made up", "steps": steps + loop, **draw(_ways_out())},
             ],
             "messages": MESSAGES,
             "segments": SEGMENTS,

@@ -10,23 +10,19 @@ some seconds away from what happens from outside, or the two would race.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, assert_never
 from uuid import UUID
 
 import httpx2
 import sqlalchemy as sa
-from temporalio.api.common.v1 import TimeSkippingConfig
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import (
     Client,
-    Interceptor,
-    OutboundInterceptor,
-    StartWorkflowInput,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowHandle,
@@ -42,13 +38,19 @@ from tests.support.scenarios import (
     Delete,
     Happens,
     Join,
+    MoveRuns,
     OnLink,
+    OutOf,
+    Pauses,
     Publish,
+    Resumes,
     Scenario,
     Start,
     Stop,
+    TakeOut,
     Update,
 )
+from tests.support.scenarios_clock import StartsAtTheClock, VirtualClock
 from tests.support.scenarios_passages import Passage, Played, SeenClick
 from tests.support.scenarios_provider import ScriptedProvider
 from wend.channels.port import OutgoingEmail
@@ -58,7 +60,10 @@ from wend.journeys.serial import load_why
 from wend.journeys.state import message_id
 from wend.journeys.steps.send import SendStep
 from wend.lifecycle.ending import stop
+from wend.lifecycle.moving import Moving, move
+from wend.lifecycle.pausing import Pause, pause, resume
 from wend.lifecycle.publishing import publish, put_draft
+from wend.lifecycle.taking_out import take_out_profile, take_out_run
 from wend.lifecycle.versions import Versions
 from wend.messages import store as message_store
 from wend.messages.links import declared_links
@@ -73,7 +78,7 @@ from wend.segments import lists
 from wend.segments import store as segment_store
 from wend.segments.rules import parse_rule
 from wend.storage.database import Database
-from wend.storage.tables import runs
+from wend.storage.tables import journeys, runs
 from wend.temporal import run_workflow_id
 from worker import Core, build_worker
 
@@ -91,38 +96,7 @@ _HEADERS = {
 _TOKEN = re.compile(re.escape(f"{PUBLIC_URL}/c/") + r"([\w-]+)")
 
 
-class VirtualClock:
-    """The clock of API and relay; it stands where it is put."""
-
-    def __init__(self) -> None:
-        self.at = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.at
-
-
-class _StartsAtTheClock(Interceptor):
-    """Has every workflow's first task wait, on its own virtual clock, for the instant at which the clock stands."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
-
-    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
-        return _DelaysStarts(next, self._clock)
-
-
-class _DelaysStarts(OutboundInterceptor):
-    def __init__(self, next: OutboundInterceptor, clock: VirtualClock) -> None:
-        super().__init__(next)
-        self._clock = clock
-
-    async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
-        input.start_delay = self._clock() - datetime.now(UTC)
-        assert input.start_delay > timedelta(0), "a scenario plays in the future of the host's clock"
-        # One skip, over the delay. A fast-forward would do as well, but for one thing: where its target passes while
-        # the workflow is busy, the server skips once more, to the next timer.
-        input.time_skipping_config = TimeSkippingConfig(enabled=True, max_session_skip_count=1)
-        return await super().start_workflow(input)
+_Written = Happens | Update | Delete | Join | Publish | Stop | Pauses | Resumes | TakeOut | MoveRuns
 
 
 @dataclass(frozen=True)
@@ -176,7 +150,7 @@ class Stage:
                 case Click():
                     await self._open(self._address(cast, staged[event.click.run].id, event.click), event)
                 case _:
-                    await asyncio.to_thread(self._write, cast, event)
+                    await asyncio.to_thread(self._write, cast, event, staged)
             await self._relay.deliver_all()
             await asyncio.gather(*(self._bring(run, instant) for run in staged.values()))
         await asyncio.gather(*(self._finish(run) for run in staged.values()))
@@ -212,6 +186,8 @@ class Stage:
             for journey in scenario.journeys:
                 put_draft(connection, journey, now)
                 publish(connection, journey.key, now)
+                # Every play begins at the same instant: time that stood still in an earlier one does so no longer.
+                connection.execute(sa.update(journeys).where(journeys.c.key == journey.key).values(freezes=None))
         return ids
 
     # -- what happens ---------------------------------------------------------------------------------------------
@@ -226,7 +202,8 @@ class Stage:
                 return run.id, run_workflow_id(journey.key, profile_id, run.entry_number)
 
         run_id, workflow_id = await asyncio.to_thread(write)
-        self._provider.expect(run_id, journey)
+        others = (version.definition for version in cast.scenario.versions(journey.key))
+        self._provider.expect(run_id, [*others, journey])
         return StagedRun(run_id, self._environment.client.get_workflow_handle(workflow_id))
 
     def _address(self, cast: "_Cast", run_id: UUID, target: OnLink) -> str:
@@ -246,31 +223,42 @@ class Stage:
         assert answer.status_code == 302, answer.text
         assert answer.headers["location"].startswith("https://example.com/")
 
-    def _write(self, cast: "_Cast", event: Happens | Update | Delete | Join | Publish | Stop) -> None:
+    def _write(self, cast: "_Cast", event: _Written, staged: Mapping[str, StagedRun]) -> None:
         now = self._clock()
-        match event:
-            case Happens():
-                key = f"{cast.name}/{event.key or event.at}"
-                incoming = IncomingEvent(key, cast.ids[event.profile], event.event, properties=event.properties)
-                self._events.record([incoming])
-            case Update():
-                with self._database.write() as connection:
+        if isinstance(event, Happens):
+            key = f"{cast.name}/{event.key or event.at}"
+            incoming = IncomingEvent(key, cast.ids[event.profile], event.event, properties=event.properties)
+            self._events.record([incoming])
+            return
+        with self._database.write() as connection:
+            match event:
+                case Update():
                     change = ProfileUpsert(id=cast.ids[event.update], attributes=dict(event.attributes))
                     profile_store.upsert(connection, [change], now)
-            case Delete():
-                with self._database.write() as connection:
+                case Delete():
                     erase_profile(connection, cast.ids[event.delete], now)
-            case Join():
-                with self._database.write() as connection:
+                case Join():
                     listed = lists.Listed([cast.ids[event.join]])
                     lists.add_members(connection, event.segment, listed, now)
-            case Publish():
-                with self._database.write() as connection:
+                case Publish():
                     put_draft(connection, event.publish, now)
                     publish(connection, event.publish.key, now)
-            case Stop():
-                with self._database.write() as connection:
+                case Stop():
                     stop(connection, event.stop, now)
+                case Pauses():
+                    pause(connection, event.pause, Pause(waits=event.waits), now)
+                case Resumes():
+                    resume(connection, event.resume, now)
+                case TakeOut(take_out=OutOf(run=str(run))):
+                    take_out_run(connection, staged[run].id, now)
+                case TakeOut(take_out=OutOf(profile=str(profile), journey=journey)):
+                    take_out_profile(connection, cast.ids[profile], now, journey=journey)
+                case TakeOut():
+                    raise AssertionError("a scenario takes out a run or a profile")
+                case MoveRuns():
+                    move(connection, event.move, Moving(event.to), now)
+                case _:
+                    assert_never(event)
 
     # -- time -----------------------------------------------------------------------------------------------------
 
@@ -375,7 +363,7 @@ async def stage(environment: WorkflowEnvironment, database: Database) -> AsyncIt
     keys = TokenKeys({1: b"scenarios-scenarios"})
     provider = ScriptedProvider()
     config = environment.client.config()
-    config["interceptors"] = [*config["interceptors"], _StartsAtTheClock(clock)]
+    config["interceptors"] = [*config["interceptors"], StartsAtTheClock(clock)]
     client = Client(**config)
     with ThreadPoolExecutor(16) as executor:
         core = Core.build(database, client, executor, "scenarios")

@@ -1,6 +1,7 @@
 """Scenarios on the simulator: the kernel on a virtual clock, exact to the microsecond."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid5
@@ -11,17 +12,22 @@ from tests.support.scenarios import (
     Event,
     Happens,
     Join,
+    MoveRuns,
+    OutOf,
+    Pauses,
     Publish,
+    Resumes,
     Scenario,
     ScenarioCatalog,
     Start,
     Stop,
+    TakeOut,
     Update,
 )
 from tests.support.scenarios_passages import LEDGER_STATES, Passage, Played, SeenClick
 from wend.journeys.checks import check
-from wend.journeys.definition import JourneyVersion
 from wend.journeys.facts import Happening, ProfileView
+from wend.journeys.freezes import elapse
 from wend.journeys.results import Park, Plan, Send, TimedOut
 from wend.journeys.simulation import SimulatedRun, Simulation, listens_to
 from wend.journeys.state import WAS_SENT, SendOutcome, message_id
@@ -93,11 +99,25 @@ class _Stage:
                 pass  # each start takes the version of its time
             case Stop():
                 self.simulation.stop(event.stop)
+            case Pauses():
+                self.simulation.pause(event.pause, freeze=event.waits == "freeze")
+            case Resumes():
+                self.simulation.resume(event.resume)
+            case TakeOut():
+                self.take_out(event.take_out)
+            case MoveRuns():
+                self.simulation.move(self.scenario.versions(event.move)[event.to - 1])
 
     def start(self, event: Start) -> None:
-        version = JourneyVersion(self.scenario.journey(event))
+        version = self.scenario.entered(event)
         id = uuid5(_IDS, f"{self.scenario.name}/{event.name}")
         self.runs[event.name] = self.simulation.start(version, self.ids[event.start], id, event.properties)
+
+    def take_out(self, whom: OutOf) -> None:
+        if whom.run is not None:
+            self.simulation.take_out(self.runs[whom.run])
+        elif whom.profile is not None:
+            self.simulation.take_out_profile(self.ids[whom.profile], whom.journey)
 
     def click(self, event: Click) -> None:
         """Store a click of a person, and note any."""
@@ -108,12 +128,20 @@ class _Stage:
         assert (target.step, target.visit) in sent, f"{target} was not sent"
         seen = SeenClick(target.link, False, event.by, None)
         if event.by == "person":
-            plan = run.plan
+            plan = self.elapsed(run)
             moves = len(run.moves)
             click = self.simulation.record(run.profile_id, "click", message_id=message, link=target.link)
             late_by = _late_by(run, plan, moves, click, target.step)
             seen = SeenClick(target.link, True, None, late_by)
         self.clicks.setdefault(run.id, []).append(seen)
+
+    def elapsed(self, run: SimulatedRun) -> Plan | None:
+        """Return what the run is told to do, its end moved by the time that has not passed since it was told."""
+        plan, decided_at = run.plan, run.decided_at
+        if not isinstance(plan, Park) or decided_at is None:
+            return plan
+        freezes = self.simulation.freezes(run.version.definition.key)
+        return replace(plan, until=elapse(decided_at, plan.until - decided_at, freezes))
 
     def played(self) -> Played:
         profiles = self.simulation.profiles

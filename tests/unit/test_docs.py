@@ -204,7 +204,7 @@ def test_the_index_names_every_document() -> None:
 
 
 def test_settings_named_in_pages_exist() -> None:
-    known = {name for name, _, _ in docs_settings.settings()} | {"WEND_API_URL", "WEND_TEST_POSTGRES_BIN"}
+    known = {name for name, _, _ in docs_settings.settings()} | {"WEND_ACTOR", "WEND_API_URL", "WEND_TEST_POSTGRES_BIN"}
     for page in PAGES:
         for name in re.findall(r"\bWEND_[A-Z_]+\b", page.read_text()):
             assert any(each.startswith(name) for each in known), f"{name_of(page)}: {name}"

@@ -7,6 +7,8 @@ import sys
 
 import typer
 
+from wend.cli.auditing import register as auditing
+from wend.cli.changing import register as changing
 from wend.cli.demo import register as demo
 from wend.cli.doctor import register as doctor
 from wend.cli.entries import register as entries
@@ -15,10 +17,12 @@ from wend.cli.journeys import register as journeys
 from wend.cli.messages import register as messages
 from wend.cli.processes import register as processes
 from wend.cli.profiles import register as profiles
+from wend.cli.running import register as running
 from wend.cli.runs import register as runs
 from wend.cli.schema import register as schema
 from wend.cli.screen import complain
 from wend.cli.segments import register as segments
+from wend.cli.top import register as top
 from wend.cli.up import register as up
 from wend.errors import WendError
 
@@ -32,7 +36,8 @@ app = typer.Typer(
 for register in (
     *(up, demo, doctor, processes),
     *(profiles, segments, messages),
-    *(journeys, entries, runs, events, schema),
+    *(journeys, running, changing, auditing, top),
+    *(entries, runs, events, schema),
 ):
     register(app)
 

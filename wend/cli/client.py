@@ -61,6 +61,11 @@ class Unreachable(Unavailable):
         self.url = url
 
 
+def headers_of(token: str | None, actor: str) -> dict[str, str]:
+    """Return what every request says: who asks, and the key if there is one."""
+    return {"Wend-Actor": actor} | ({"Authorization": f"Bearer {token}"} if token else {})
+
+
 _ASK_FOR_TOKEN: Final = "\nThe API asks for a key: set WEND_API_TOKEN to the one that it was started with."
 
 
@@ -70,6 +75,7 @@ class Api:
     Args:
         url: Where it is; ``/v1`` is added here.
         token: Its key, if it asks for one.
+        actor: Who asks, as the audit log is to tell it: ``Wend-Actor`` of every request.
         elsewhere: Returns where a Wend of this machine says that it is; asked if nobody answers at ``url``.
         transport: How requests travel; for tests.
 
@@ -82,6 +88,7 @@ class Api:
         url: str,
         token: str | None = None,
         *,
+        actor: str = "cli",
         elsewhere: Callable[[], str | None] = lambda: None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
@@ -91,7 +98,7 @@ class Api:
         self._elsewhere = elsewhere
         self._http = httpx2.Client(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
+            headers=httpx2.Headers(headers_of(token, actor), encoding="utf-8"),
             timeout=PATIENCE,
             transport=transport,
             # Certificates are read only where they are asked for: it takes longer than a whole command.
@@ -117,6 +124,10 @@ class Api:
     def post(self, *path: object, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         """Post a JSON value there."""
         return self.call("POST", *path, body=body, headers=headers)
+
+    def patch(self, *path: object, body: Any) -> Any:
+        """Change what is named there."""
+        return self.call("PATCH", *path, body=body)
 
     def delete(self, *path: object) -> Any:
         """Delete what is there."""
@@ -147,7 +158,7 @@ class Api:
         """Make one request; return the JSON of its answer, ``None`` where there is none.
 
         Args:
-            method: GET, PUT, POST or DELETE.
+            method: GET, PUT, POST, PATCH or DELETE.
             path: Its parts below ``/v1``, of which each may hold any character.
             query: Parameters; those that are ``None`` are left out.
             body: Sent as JSON.

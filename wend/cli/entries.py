@@ -11,7 +11,7 @@ from wend.cli.output import clean, fields, instant, listing, moment, say_value, 
 from wend.cli.session import JOURNEYS, Limit, Session, asks_api
 
 Key = Annotated[str, typer.Argument(help="The journey's key.")]
-States = Literal["failing", "open", "done", "failed", "missed", "skipped"]
+States = Literal["failing", "asked", "open", "done", "failed", "missed", "skipped"]
 
 
 def register(app: typer.Typer) -> None:

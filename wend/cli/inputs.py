@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -83,6 +84,22 @@ def read_properties(given: Iterable[str] | None, option: str = "--property") -> 
         except json.JSONDecodeError:
             found[name] = value
     return found
+
+
+def read_instant(given: str | None, option: str) -> str | None:
+    """Return an instant as the API takes it; it names its offset, so that it is the same everywhere."""
+    if given is None:
+        return None
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError as error:
+        raise typer.BadParameter(f"{given!r} is no instant: {_WRITE_INSTANT}", param_hint=option) from error
+    if at.tzinfo is None:
+        raise typer.BadParameter(f"{given!r} does not say in which zone: {_WRITE_INSTANT}", param_hint=option)
+    return at.isoformat()
+
+
+_WRITE_INSTANT = "write it with its offset, 2026-12-01T09:00+01:00, or in UTC, 2026-12-01T08:00Z"
 
 
 def chosen_identity(profile: str | None, external_id: str | None, email: str | None) -> tuple[str, str]:

@@ -1,7 +1,6 @@
-"""``wend journeys`` and what is done with one: check, publish, watch, close, stop."""
+"""``wend journeys`` and what is done with one: check, publish, show."""
 
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,18 +9,16 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from wend.cli.entries import say_excluded
-from wend.cli.inputs import DocumentFile, Yes, confirm, name_of, take_key
+from wend.cli.figures import draw_coming, draw_journey
+from wend.cli.inputs import DocumentFile, name_of, take_key
 from wend.cli.output import (
-    clean,
     fields,
     instant,
     listing,
     moment,
     problem_list,
     read_problems,
-    say_value,
     state,
-    table,
 )
 from wend.cli.profiles import draw_profiles
 from wend.cli.session import JOURNEYS, Limit, Session, asks_api
@@ -38,7 +35,7 @@ YAML = {"Content-Type": "application/yaml"}
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(journeys, name="journeys", rich_help_panel=JOURNEYS)
-    for command in (journey, check, publish, versions, version, audience, close, stop):
+    for command in (journey, check, publish, versions, version, audience):
         app.command(command.__name__, rich_help_panel=JOURNEYS)(command)
 
 
@@ -105,7 +102,7 @@ def journey(
     """
     found = session.api.get("journeys", key)
     figures = session.api.get("journeys", key, "figures", version=version)
-    session.output.show({**found, "figures": figures}, _draw)
+    session.output.show({**found, "figures": figures}, draw_journey)
 
 
 @asks_api
@@ -203,39 +200,10 @@ def audience(
         }
         people = [Text(), Text("Some of them", "bold"), draw_profiles(found["sample"])] if found["sample"] else []
         as_if = ", as if it were published now" if found["as_if_published_at"] else ""
-        return Group(fields(counts), *people, *_draw_coming(found["next_occurrences"], f"Next occurrences{as_if}"))
+        coming = draw_coming(found["next_occurrences"], f"Next occurrences{as_if}", "No further occurrence comes.")
+        return Group(fields(counts), *people, *coming)
 
     session.output.show(session.api.get("journeys", key, "audience", sample=sample), render)
-
-
-@asks_api
-def close(session: Session, key: Key) -> None:
-    """Take nobody into a journey any more; those inside go on to their end.
-
-    Example: wend close product-launch
-    """
-
-    def render(done: dict[str, Any]) -> RenderableType:
-        said = Text(f"Journey {key} is ").append_text(state(done["state"]))
-        return said.append(f"; {done['runs']:,} run(s) go on to their end" if done["runs"] else "; nobody is inside")
-
-    session.output.show(session.api.post("journeys", key, "close"), render)
-
-
-@asks_api
-def stop(session: Session, key: Key, yes: Yes = False) -> None:
-    """End every run of every version of a journey, now and for good. Asks first.
-
-    Example: wend stop product-launch --yes
-    """
-    if not yes:
-        inside = session.api.get("journeys", key, "figures")["inside"]
-        confirm(f"Stop {key} for good, and end its {inside:,} run(s)?", yes)
-
-    def render(done: dict[str, Any]) -> RenderableType:
-        return Text(f"Journey {key} is ").append_text(state(done["state"])).append(f"; {done['runs']:,} run(s) ended")
-
-    session.output.show(session.api.post("journeys", key, "stop"), render)
 
 
 def _read_named(what: str) -> bytes | None:
@@ -282,65 +250,3 @@ def _draw_saved(saved: dict[str, Any]) -> RenderableType:
     else:
         said.append(f"; publish it with: wend publish {saved['key']}")
     return Group(said, problem_list(problems))
-
-
-def _draw(journey: dict[str, Any]) -> RenderableType:
-    figures = journey["figures"]
-    head = {
-        "state": state(journey["state"]),
-        "version": journey["version"] or "none is published",
-        "first published": instant(journey["first_published_at"]),
-    }
-    counts = {
-        "members": figures["members"],
-        "entered": figures["entered"],
-        "excluded": say_excluded(figures["excluded"]),
-        "inside": _inside(figures),
-        "ended": _plain(figures["outcomes"]),
-        "messages": _plain(figures["messages"]),
-        "clicks": _plain(figures["clicks"]),
-    }
-    of = f"of version {figures['version']}" if figures["version"] else "of all versions"
-    columns = ["step", "entered#", "here now#", "left, by why", "messages", "clicks"]
-    return Group(
-        Text(f"Journey {journey['key']}: {journey['name']}", "bold"),
-        fields(head),
-        *_draw_coming(journey["next_occurrences"], "Next occurrences"),
-        Text(f"\nFigures {of}", "bold"),
-        fields(counts),
-        Text(),
-        table(columns, [_step_row(each) for each in figures["steps"]]),
-    )
-
-
-def _draw_coming(coming: list[dict[str, Any]], title: str) -> list[RenderableType]:
-    """Return a heading and a table of occurrences, with what the clocks do at them; nothing where none comes."""
-    from wend.journeys.model import load_zone
-    from wend.journeys.walltime import say_instant
-
-    if not coming:
-        return []
-    rows = [
-        (each["key"], moment(each["at"]), say_instant(datetime.fromisoformat(each["at"]), load_zone(each["time_zone"])))
-        for each in coming
-    ]
-    columns = ["occurrence", "instant (UTC)", f"in {clean(coming[0]['time_zone'])}"]
-    if not any(each["note"] for each in coming):
-        return [Text(), Text(title, "bold"), table(columns, rows)]
-    notes = [Text(clean(each["note"] or ""), "yellow") for each in coming]
-    marked = table([*columns, "the clocks change"], [(*row, note) for row, note in zip(rows, notes, strict=True)])
-    return [Text(), Text(title, "bold"), marked]
-
-
-def _step_row(step: dict[str, Any]) -> tuple[Any, ...]:
-    left, sent, clicks = (_plain(step[name]) for name in ("left", "messages", "clicks"))
-    return (step["step"], step["entered"], step["here"], left, sent, clicks)
-
-
-def _inside(figures: dict[str, Any]) -> str:
-    pending = f" ({figures['pending']:,} have not begun)" if figures["pending"] else ""
-    return f"{figures['inside']:,}{pending}"
-
-
-def _plain(counts: dict[str, int]) -> str:
-    return say_value({name.replace("_", " "): count for name, count in counts.items()})

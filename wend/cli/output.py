@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
 from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -37,6 +38,7 @@ STATE_STYLES: Final[Mapping[str, str]] = {
     "pending": "cyan",
     "accepted": "green",
     "completed": "green",
+    "paused": "yellow",
     "closed": "yellow",
     "uncertain": "yellow",
     "exited": "yellow",
@@ -68,6 +70,11 @@ class Output:
         else:
             _print(self._out, render(value))
 
+    def tell(self, what: RenderableType) -> None:
+        """Show people what they are about to decide on; it is no result."""
+        if not self.as_json:
+            _print(self.err, what)
+
     def note(self, text: str) -> None:
         """Tell people something beside the result."""
         if not self.as_json:
@@ -91,6 +98,15 @@ class Output:
     def width(self) -> int:
         """Columns that a line of the result may have."""
         return self._out.width
+
+    @property
+    def is_live(self) -> bool:
+        """Whether somebody looks at the result on a terminal that can be drawn on anew."""
+        return not self.as_json and self._out.is_interactive and not self._out.is_dumb_terminal
+
+    def live(self) -> Live:
+        """Return what draws a result anew on the whole terminal, and gives the terminal back."""
+        return Live(console=self._out, screen=True, auto_refresh=False)
 
     @property
     def is_watched(self) -> bool:

@@ -176,6 +176,31 @@ def delete(
     session.output.show(erased, lambda done: Text(f"Profile {id} is deleted; {done['open_runs']} open run(s) ended"))
 
 
+@profiles.command("exit")
+@asks_api
+def exit_(
+    session: Session,
+    profile: Annotated[str | None, typer.Argument(metavar="[ID]", help="The profile's id.")] = None,
+    external_id: ExternalId = None,
+    email: Email = None,
+    journey: Annotated[str | None, typer.Option(metavar="KEY", help="Out of this journey; else out of all.")] = None,
+    yes: Yes = False,
+) -> None:
+    """Take a profile out of one journey, or of all: their open runs end where they are. Asks first.
+
+    Example: wend profiles exit --external-id crm-1001 --journey product-launch --yes
+    """
+    id = find_profile(session.api, *chosen_identity(profile, external_id, email))
+    where = f"journey {journey}" if journey is not None else "all journeys"
+    confirm(f"Take profile {id} out of {where}, for good?", yes)
+
+    def render(done: dict[str, Any]) -> RenderableType:
+        ended = len(done["runs"])
+        return Text(f"Profile {id} is out of {where}: " + (f"{ended} run(s) ended" if ended else "no run was open"))
+
+    session.output.show(session.api.post("profiles", id, "exit", body={"journey": journey}), render)
+
+
 def _draw(profile: dict[str, Any]) -> RenderableType:
     identities = {} if profile["external_id"] is None else {"external_id": profile["external_id"]}
     return Group(

@@ -1,7 +1,7 @@
 """``wend start``, ``wend runs``, ``wend run``: one person's passage through a journey."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Group
@@ -18,12 +18,19 @@ from wend.cli.inputs import (
     read_properties,
 )
 from wend.cli.output import WIDE, clean, listing, moment, state
-from wend.cli.session import RUNS, Limit, Session, asks_api
+from wend.cli.session import RUNS, Limit, Session, asks_api, workflow_url
 from wend.cli.telling import draw_run
+from wend.errors import NotFound
+
+if TYPE_CHECKING:
+    from wend.cli.client import Api
 
 _WIDE: Final = 140
 _WIDE_OF_ALL: Final = 165
 """Columns of a terminal that has room for everything about runs: of one journey, of all."""
+
+HELD: Final = "held"
+"""A run that waits for its journey's pause to end, or to be woken after it or after a move."""
 
 Key = Annotated[str, typer.Argument(help="The journey's key.")]
 
@@ -86,12 +93,33 @@ def runs(
 
 
 @asks_api
-def run(session: Session, id: Annotated[str, typer.Argument(metavar="ID", help="The run's id.")]) -> None:
+def run(
+    session: Session,
+    id: Annotated[
+        str, typer.Argument(metavar="ID", help="The run's id; or its workflow's, as the Temporal UI shows it.")
+    ],
+) -> None:
     """Show a run with its whole path: every move with its reason, every message and every click.
 
     Example: wend run 0190b3c1-8f0e-4a53-9d0c-6a1f5f0d2b11
     """
-    session.output.show(session.api.get("runs", id), draw_run)
+    found = find_run(session.api, id)
+    session.output.show({**found, "workflow_url": workflow_url(session.api, found["workflow_id"])}, draw_run)
+
+
+def find_run(api: "Api", id: str) -> dict[str, Any]:
+    """Return a run with its path, by its own id or by that of its Temporal workflow.
+
+    Raises:
+        NotFound: No run has this workflow.
+    """
+    if "/" in id:
+        found = api.get("runs", workflow_id=id)["items"]
+        if not found:
+            raise NotFound("run", id, "Runs are listed by: wend runs")
+        id = found[0]["id"]
+    run: dict[str, Any] = api.get("runs", id)
+    return run
 
 
 _Cell = Callable[[dict[str, Any]], Any]
@@ -116,7 +144,7 @@ def _columns(width: int, of_all: bool) -> dict[str, _Cell]:
         **head,
         **version,
         **standing,
-        "until (UTC)": lambda run: moment(run["parked_until"]),
+        "until (UTC)": lambda run: HELD if run["held_at"] else moment(run["parked_until"]),
         "why it ended": _why,
         "profile": lambda run: run["profile_id"],
     }
@@ -128,4 +156,6 @@ def _why(run: dict[str, Any]) -> str | None:
 
 
 def _until_or_why(run: dict[str, Any]) -> str | None:
+    if run["held_at"]:
+        return HELD
     return moment(run["parked_until"])[:16] if run["parked_until"] else _why(run)

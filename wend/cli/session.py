@@ -11,17 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Final, ParamSpec
 import typer
 
 from wend.cli.output import Output
-from wend.errors import WendError
+from wend.errors import InvalidDocument, Problem, WendError
 
 if TYPE_CHECKING:
     from wend.cli.client import Api
+    from wend.cli.state import Addresses
 
 P = ParamSpec("P")
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 
+ACTOR: Final = "cli"
+"""Who acts, where the environment's WEND_ACTOR does not say it."""
+
+MOST_ACTOR_CHARACTERS: Final = 100
+
 PEOPLE_AND_CONTENT: Final = "People and content"
 JOURNEYS: Final = "Journeys"
+RUNNING: Final = "Running a journey"
 RUNS: Final = "Runs"
 """Headings in the help, above the commands that belong together."""
 
@@ -72,23 +79,49 @@ def api_token() -> str | None:
     return os.environ.get("WEND_API_TOKEN") or None
 
 
+def actor() -> str:
+    """Return who acts, as the audit log tells it: the environment's WEND_ACTOR, or ``cli``.
+
+    Raises:
+        InvalidDocument: It is too long, or has characters that cannot be shown.
+    """
+    given = os.environ.get("WEND_ACTOR", "").strip() or ACTOR
+    if len(given) > MOST_ACTOR_CHARACTERS or not given.isprintable():
+        told = f"is a name of at most {MOST_ACTOR_CHARACTERS} printable characters"
+        raise InvalidDocument("The environment", [Problem("WEND_ACTOR", told)])
+    return given
+
+
 def connect(url: str) -> "Api":
     """Return a connection, with the key that the environment holds.
 
     Raises:
         NoAddress: The URL is none of an API.
+        InvalidDocument: The environment says who acts in a way that cannot be shown.
     """
     from wend.cli.client import Api
 
-    return Api(url, api_token(), elsewhere=_running)
+    return Api(url, api_token(), actor=actor(), elsewhere=_running)
+
+
+def workflow_url(api: "Api", workflow_id: str) -> str | None:
+    """Return a workflow's address in the Temporal UI; ``None`` where this directory's state is not that API's."""
+    addresses = _addresses()
+    if addresses is None or addresses.api != api.url.replace("//localhost:", "//127.0.0.1:"):
+        return None
+    return addresses.workflow_url(workflow_id)
 
 
 def _running() -> str | None:
+    addresses = _addresses()
+    return addresses.api if addresses else None
+
+
+def _addresses() -> "Addresses | None":
     """Return where the Wend on this directory's state says that it is."""
     from wend.cli.state import StateDirectory
 
     try:
-        addresses = StateDirectory(Path(".wend")).read_addresses()
+        return StateDirectory(Path(".wend")).read_addresses()
     except (OSError, TypeError, ValueError):
-        return None  # a hint for an error message, in a directory that may be another's
-    return addresses.api if addresses else None
+        return None  # a hint beside something else, in a directory that may be another's

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 from wend.errors import Conflict, NotFound
 
@@ -49,6 +50,12 @@ class Addresses:
     def here(cls, api: str, temporal: str, temporal_ui: str | None, inbox: str | None) -> Self:
         """Return the addresses of this very process."""
         return cls(os.getpid(), api, temporal, temporal_ui, inbox)
+
+    def workflow_url(self, workflow_id: str) -> str | None:
+        """Return a workflow's address in the Temporal UI; ``None`` where there is no UI."""
+        if self.temporal_ui is None:
+            return None
+        return f"{self.temporal_ui}/namespaces/default/workflows/{quote(workflow_id, safe='')}"
 
 
 class StateDirectory:

@@ -49,6 +49,10 @@ def say_why(kind: str, why: Mapping[str, Any]) -> str:
             said = f"set {', '.join(map(clean, why['attributes'])) or 'nothing'}"
             missing = ", ".join(map(clean, why.get("missing", ())))
             return f"{said}; the run has no property for {missing}" if missing else said
+        case "moved_out":
+            return f"moved to version {why['to_version']}"
+        case "moved_in":
+            return f"came from version {why['from_version']}"
         case "ended":
             return f"ended: {_plain(why['reason'])}"
         case _:
@@ -69,6 +73,7 @@ def draw_run(run: Mapping[str, Any]) -> RenderableType:
         "profile": run["profile_id"],
         "entry": f"{run['entry_id']} (entry number {run['entry_number']})",
         "workflow": run["workflow_id"],
+        "Temporal UI": run.get("workflow_url"),
         "properties": say_pairs(run["properties"]),
     }
     shown = {name: value for name, value in head.items() if value}
@@ -85,7 +90,9 @@ def _standing(run: Mapping[str, Any]) -> Text:
         said.append(f" since {instant(run['ended_at'])}")
     elif run["step"]:
         said.append(f" at {clean(run['step'])}")
-        if run["parked_until"]:
+        if run["held_at"]:
+            said.append(f", held since {instant(run['held_at'])}")
+        elif run["parked_until"]:
             said.append(f", until {instant(run['parked_until'])} at the latest")
     return said
 

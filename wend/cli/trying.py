@@ -5,14 +5,14 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
-from urllib.parse import quote
 
 import httpx2
 
+from wend.cli.client import headers_of
 from wend.cli.people import Invented, invent
 from wend.cli.sampling import TO_TRY
 from wend.cli.screen import LINK, own_command, say
-from wend.cli.session import DEFAULT_URL, api_token
+from wend.cli.session import DEFAULT_URL, actor, api_token
 from wend.cli.state import Addresses
 from wend.errors import Conflict, Unavailable
 
@@ -27,8 +27,7 @@ def send_somebody(addresses: Addresses) -> None:
         Unavailable: No Wend answers there.
         Conflict: It does not have the samples, or everybody who was tried is inside.
     """
-    token = api_token()
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = httpx2.Headers(headers_of(api_token(), actor()), encoding="utf-8")
     with httpx2.Client(timeout=10, trust_env=False, headers=headers) as client:
         try:
             seen = _newest(client, addresses)
@@ -39,8 +38,7 @@ def send_somebody(addresses: Addresses) -> None:
     first_name = person.profile.attributes["first_name"]
     say(f"{first_name} ({person.profile.identities['email']}) is on the way through {TO_TRY!r}.\n")
     say(f"  the mail            {mail or addresses.inbox}")
-    if addresses.temporal_ui:
-        workflow = f"{addresses.temporal_ui}/namespaces/default/workflows/{quote(run['workflow_id'], safe='')}"
+    if workflow := addresses.workflow_url(run["workflow_id"]):
         say(f"  the workflow        {workflow}")
     say(f"  the run             {addresses.api}/v1/runs/{run['id']}")
     elsewhere = "" if addresses.api == (os.environ.get("WEND_API_URL") or DEFAULT_URL) else f" --api {addresses.api}"

@@ -76,7 +76,9 @@ def read_audience(connection: Connection, definition: JourneyDefinition, now: da
     problems = [each for each in check_draft(connection, definition) if each.path.startswith(about_segments)]
     if any(each.severity == "error" for each in problems):
         raise InvalidDocument(f"Journey {definition.key!r}", problems)
-    verdicts = verdicts_select(connection, definition, now, first_look=journey.read_at is None).subquery("verdicts")
+    verdicts = verdicts_select(
+        connection, definition, now, first_look=journey.read_at is None, everybody=True
+    ).subquery("verdicts")
     by_reason = sa.select(verdicts.c.reason, sa.func.count()).group_by(verdicts.c.reason).order_by(verdicts.c.reason)
     counted: dict[str | None, int] = {row[0]: row[1] for row in connection.execute(by_reason)}
     entering = counted.pop(None, 0)

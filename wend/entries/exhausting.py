@@ -13,9 +13,12 @@ from wend.storage.tables import entries, journeys, runs
 _INSIDE = sa.exists(sa.select(runs.c.id).where(runs.c.journey_key == journeys.c.key, runs.c.ended_at.is_(None)))
 _UNDER_WAY = sa.exists(
     sa.select(entries.c.id).where(
-        entries.c.journey_key == journeys.c.key, entries.c.state.in_(("open", "failing")), entries.c.state != "done"
+        entries.c.journey_key == journeys.c.key,
+        entries.c.state.in_(("open", "failing", "asked")),
+        entries.c.state != sa.literal_column("'done'"),  # the condition of an index, in its own words
     )
 )
+# One whose start was missed stays scheduled: somebody may still ask for it to be taken in.
 _EMPTY = (journeys.c.state == "live", ~_INSIDE, ~_UNDER_WAY)
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy import Connection
 
-from wend.entries.opening import ENTERING_STATES, EntryDoesNotAddUp
+from wend.entries.opening import ENTERING_STATES, NOT_OPENED, EntryDoesNotAddUp
 from wend.errors import WendError
 from wend.journeys.occurrences import Occurrence
 from wend.storage.database import Database, lock_journey
@@ -90,7 +90,7 @@ def note_failure(
                     **values,
                 )
             )
-        elif known.state == "failing":
+        elif known.state in NOT_OPENED:
             attempts = max(known.attempts + 1, attempt)
             connection.execute(sa.update(entries).where(entries.c.id == known.id).values(attempts=attempts, **values))
 
@@ -116,7 +116,7 @@ def give_up(connection: Connection, now: datetime) -> int:
     over = sa.select(journeys.c.key).where(journeys.c.state.not_in(ENTERING_STATES))
     return connection.execute(
         sa.update(entries)
-        .where(entries.c.state == "failing", _NOT_DONE, entries.c.journey_key.in_(over))
+        .where(entries.c.state.in_(("failing", "asked")), _NOT_DONE, entries.c.journey_key.in_(over))
         .values(state="missed", reason="outage", finished_at=now)
     ).rowcount
 

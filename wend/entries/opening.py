@@ -24,6 +24,9 @@ from wend.storage.database import Database, insert_ignoring, lock_journey
 from wend.storage.tables import entries, exclusions, journeys, runs
 from wend.storage.types import Instant
 
+NOT_OPENED = frozenset({"failing", "asked"})
+"""States of an entry that is still to be opened."""
+
 ON_TIME = timedelta(minutes=1)
 """How long after its instant an occurrence may be opened and still be that instant's."""
 
@@ -80,7 +83,7 @@ class EntryDesk:
         with self._database.write() as connection:
             row = _lock(connection, journey)
             known = self._find(connection, journey, occurrence.key)
-            if known is not None and known.state != "failing":
+            if known is not None and known.state not in NOT_OPENED:
                 return known
             if row.state not in ENTERING_STATES:
                 return None
@@ -242,7 +245,8 @@ class _EntryRow:
 
     def write(self, connection: Connection, known: OpenedEntry | None, **values: Any) -> UUID:
         """Write the entry; the row of one that could not be read so far becomes it. Returns its id."""
-        values = {"version": self.version, "opened_at": self.now, "error": None, "members": 0} | values
+        cleared = {"reason": None, "error": None, "finished_at": None, "members": 0}
+        values = {"version": self.version, "opened_at": self.now} | cleared | values
         if known is not None:
             connection.execute(sa.update(entries).where(entries.c.id == known.id).values(**values))
             return known.id

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from wend.errors import NotFound
 from wend.storage.tables import entries, exclusions, runs
 
-EntryState = Literal["failing", "open", "done", "failed", "missed", "skipped"]
+EntryState = Literal["failing", "asked", "open", "done", "failed", "missed", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ REASONS = {
 }
 """Why a member does not enter; of several reasons the first is told."""
 
+JUDGED = "judged"
+"""Of an audience: who has been a member for longer got a verdict then, and gets another only by joining anew."""
+
 
 def members_select(connection: Connection, definition: JourneyDefinition, now: datetime) -> sa.Select[UUID]:
     """Return a select of ``profile_id``: who is in at least one of the entry's segments, each once.
@@ -46,7 +49,12 @@ def members_select(connection: Connection, definition: JourneyDefinition, now: d
 
 
 def verdicts_select(
-    connection: Connection, definition: JourneyDefinition, now: datetime, *, first_look: bool = True
+    connection: Connection,
+    definition: JourneyDefinition,
+    now: datetime,
+    *,
+    first_look: bool = True,
+    everybody: bool = False,
 ) -> sa.Select[UUID, str | None]:
     """Return a select of ``profile_id`` and ``reason``: each member, and why it would not enter now, if it would not.
 
@@ -55,11 +63,15 @@ def verdicts_select(
         definition: With an entry.
         now: The instant of the look.
         first_look: Whether the journey has not looked at its segments before; it matters where joiners are looked for.
+        everybody: Also those whom a look for joiners would not judge, since it has seen them before, as ``judged``.
 
     Raises:
         NotFound: A segment of the entry does not exist.
     """
     person, reason, is_new = _judge(connection, definition, now, first_look)
+    if everybody:
+        told = sa.case((reason.is_not(None), reason), (~is_new, JUDGED), else_=sa.null())
+        return sa.select(person.label("profile_id"), told.label("reason"))
     return sa.select(person.label("profile_id"), reason.label("reason")).where(is_new)
 
 

@@ -23,6 +23,7 @@ from wend.errors import Conflict, NotFound
 from wend.journeys.definition import JourneyVersion
 from wend.journeys.occurrences import Occurrence, occurrences
 from wend.journeys.walltime import LONG_AGO
+from wend.lifecycle import audit
 from wend.lifecycle.versions import Versions, load_version
 from wend.storage.database import Database, chunks, insert_ignoring, lock_journey
 from wend.storage.tables import entries, journey_versions, journeys
@@ -208,12 +209,12 @@ class Watcher:
         return True
 
     def abandoned(self, now: datetime) -> list[tuple[str, Occurrence]]:
-        """Return occurrences whose segments could not be read, and that nobody tries to read any more."""
+        """Return occurrences that could not be read, or were asked for, long ago, and that nobody tries any more."""
         query = (
             sa.select(entries.c.journey_key, entries.c.occurrence, entries.c.due_at)
             .join(journeys, journeys.c.key == entries.c.journey_key)
             .where(
-                entries.c.state == "failing",
+                entries.c.state.in_(("failing", "asked")),
                 entries.c.kind == "segment",
                 entries.c.state != sa.literal_column("'done'"),  # the condition of an index, in its own words
                 entries.c.opened_at <= now - ABANDONED_AFTER,
@@ -327,7 +328,7 @@ def _write_off(
 # -- asked for after all --------------------------------------------------------------------------------------------
 
 
-def take_in(connection: Connection, journey: str, occurrence: str, now: datetime) -> None:
+def take_in(connection: Connection, journey: str, occurrence: str, now: datetime, *, by: str = audit.ITSELF) -> None:
     """Have an occurrence taken in that was missed or skipped, however late it is.
 
     Raises:
@@ -343,8 +344,13 @@ def take_in(connection: Connection, journey: str, occurrence: str, now: datetime
     entry = connection.execute(query).one_or_none()
     if entry is None:
         raise NotFound(
-            "occurrence", occurrence, f"Those that were missed or skipped are listed by: wend entries {journey}"
+            "record of occurrence",
+            occurrence,
+            "One that is to come is taken in by itself, and one that has just been is looked after within two minutes. "
+            f"Those that were missed or skipped are listed by: wend entries {journey}",
         )
+    if entry.state == "asked":
+        raise NotMissed(journey, occurrence, "somebody has asked for it, and it is being taken in.")
     if entry.state not in ("missed", "skipped"):
         raise NotMissed(journey, occurrence, f"it is {entry.state}, neither missed nor skipped.")
     if row.state not in ENTERING_STATES:
@@ -352,7 +358,11 @@ def take_in(connection: Connection, journey: str, occurrence: str, now: datetime
     version = load_version(connection, journey, row.version)
     if version.definition.entry is None:
         raise NotMissed(journey, occurrence, "the newest version of the journey has no entry.")
-    if not (version.window.is_open(now) and version.window.is_open(entry.due_at)):
-        raise NotMissed(journey, occurrence, "the journey's window is closed now, or was when it was due.")
-    connection.execute(sa.delete(entries).where(entries.c.id == entry.id))
+    for at, when in ((now, "is closed now"), (entry.due_at, "was closed when it was due")):
+        if not version.window.is_open(at):
+            remedy = "Publish a version whose window is open at both, and ask again."
+            raise NotMissed(journey, occurrence, f"the journey's window {when}. {remedy}")
+    connection.execute(sa.update(entries).where(entries.c.id == entry.id).values(state="asked"))
     outbox.put(connection, "enter", journey, now, {"occurrence": occurrence, "due_at": entry.due_at.isoformat()})
+    told = {"occurrence": occurrence, "was": entry.state}
+    audit.note(connection, by, "take_in", now, journey=journey, version=row.version, detail=told)

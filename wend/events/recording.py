@@ -151,7 +151,11 @@ class EventLog:
                 if lock_profile(connection, profile_id) is None:
                     raise NotFound("profile", profile_id)
             by_person: dict[UUID, list[Any]] = {person: [] for person in people}
-            for row in connection.execute(_RUN.where(runs.c.profile_id.in_(people))):
+            # By id, as whoever ends or moves many runs takes them, without these people's locks.
+            theirs = runs.c.profile_id.in_(people)
+            inside = sa.select(runs.c.id).where(theirs, runs.c.ended_at.is_(None)).order_by(runs.c.id)
+            connection.execute(inside.with_for_update(key_share=True))
+            for row in connection.execute(_RUN.where(theirs)):
                 by_person[row.profile_id].append(row)
             return [self._record(connection, each, by_person[each.profile_id]) for each in incoming]
 

@@ -102,5 +102,6 @@ def _bound(park: Park, version: JourneyVersion, state: RunState, facts: Facts) -
     held = park.held or (park.until >= FOREVER and is_frozen(facts.freezes))
     if not held and not definition.exit_on and definition.max_age is None:
         return park
+    what = f"{park.what}, frozen by the journey's pause," if held and not park.held else park.what
     exits = tuple(dict.fromkeys(rule.event for rule in definition.exit_on))
-    return replace(park, until=min(park.until, oldest_at(definition, state)), exits=exits, held=held)
+    return replace(park, what=what, until=min(park.until, oldest_at(definition, state)), exits=exits, held=held)

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from wend.journeys.conditions import events_of, segments_of
 from wend.journeys.definition import JourneyDefinition, JourneyVersion
 from wend.journeys.graph import Graph
+from wend.journeys.occurrences import next_occurrences, start_of
 from wend.journeys.problems import Problem, did_you_mean
 from wend.journeys.properties import properties_used
-from wend.journeys.schedule import AtTime
+from wend.journeys.schedule import AtTime, Schedule
 from wend.journeys.state import CLICK, EXIT
 from wend.journeys.steps import If, SendEmail, SendSms, Wait, WaitForClick, WaitForEvent, WaitUntil
 from wend.journeys.walltime import resolve
@@ -170,22 +172,39 @@ def _times(definition: JourneyDefinition, now: datetime | None) -> Iterator[Prob
         yield Problem("window.closes", "is not after 'opens': nobody could ever enter")
     if window.closes_at and now is not None and window.closes_at < now:
         yield Problem("window.closes", "has passed: the journey would be closed at once")
-    if schedule is None:
+    if schedule is None or definition.entry is None:
         return
+    frequency = definition.entry.frequency
     until = resolve(schedule.until, version.zone) if schedule.until is not None else None
-    if isinstance(schedule.start, AtTime):
-        start = resolve(schedule.start.at, version.zone)
+    start = _start(schedule, version.zone, now)
+    path = "entry.schedule.start.at" if isinstance(schedule.start, AtTime) else "entry.schedule.start"
+    if start is not None:
         if until is not None and until < start:
             yield Problem("entry.schedule.until", "is before the start: nobody would ever enter")
         if window.closes_at is not None and start > window.closes_at:
-            yield Problem("entry.schedule.start.at", "is after the window closes: nobody would ever enter")
-        if window.opens_at is not None and start < window.opens_at and schedule.every is None:
-            yield Problem("entry.schedule.start.at", "is before the window opens: nobody would enter then")
-        if now is not None and start < now:
-            then = "the next occurrence is the first" if schedule.every else "the segment enters at once"
-            yield Problem("entry.schedule.start.at", f"has passed: {then}", "warning")
-    if until is not None and now is not None and until < now:
-        yield Problem("entry.schedule.until", "has passed: nobody would enter any more", "warning")
+            yield Problem(path, "is after the window closes: nobody would ever enter")
+        if window.opens_at is not None and start < window.opens_at and frequency == "once":
+            yield Problem(path, "is before the window opens: nobody would enter then")
+    if now is not None and start is not None and start < now:
+        yield from _passed(schedule, version, path, now)
+
+
+def _start(schedule: Schedule, zone: ZoneInfo, now: datetime | None) -> datetime | None:
+    """Return the first instant; ``None`` where it follows from a publication that is still to come."""
+    if isinstance(schedule.start, AtTime):
+        return resolve(schedule.start.at, zone)
+    return start_of(schedule, zone, now) if now is not None else None
+
+
+def _passed(schedule: Schedule, version: JourneyVersion, path: str, now: datetime) -> Iterator[Problem]:
+    """Say what comes of a start that has passed."""
+    if schedule.every is None:
+        yield Problem(path, "has passed: the segment enters at once", "warning")
+    elif next_occurrences(schedule, version.zone, now, since=now, limit=1):
+        yield Problem(path, "has passed: the next occurrence is the first", "warning")
+    else:
+        ends = "entry.schedule.until" if schedule.until is not None else "entry.schedule.times"
+        yield Problem(ends, "every occurrence has passed: nobody would enter any more", "warning")
 
 
 def _segment(path: str, key: str, catalog: Catalog) -> Iterator[Problem]:

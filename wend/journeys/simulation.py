@@ -17,7 +17,19 @@ from wend.journeys.definition import JourneyVersion
 from wend.journeys.delivery import Allowed, Withheld, delivery_policy
 from wend.journeys.facts import Happening, ProfileView
 from wend.journeys.freezes import Freeze, is_frozen
-from wend.journeys.results import Clicks, Ended, Events, Finish, Move, Park, Plan, Send, SetAttributes
+from wend.journeys.results import (
+    Clicks,
+    Ended,
+    Events,
+    Finish,
+    Move,
+    MovedIn,
+    MovedOut,
+    Park,
+    Plan,
+    Send,
+    SetAttributes,
+)
 from wend.journeys.state import EXIT, RunState, SendOutcome
 from wend.journeys.steps.send import SendEmail, SendSms
 from wend.journeys.walltime import FOREVER
@@ -182,7 +194,7 @@ class Simulation:
                 self._memberships,
                 run.joined_at,
                 run.version.definition.key in self._paused,
-                self._freezes.get(run.version.definition.key, ()),
+                self.freezes(run.version.definition.key),
             )
             answer = advance(run.version, run.state, facts)
             run.state, run.decided_at = answer.state, max(now, answer.state.arrived_at or now)
@@ -220,17 +232,47 @@ class Simulation:
         freezes = self._freezes.get(journey, [])
         if is_frozen(freezes):
             freezes[-1] = replace(freezes[-1], to_at=self.now)
-        for run in self.runs:
-            if run.version.definition.key == journey and isinstance(run.plan, Park) and run.plan.held:
+        for run in self._inside(journey):
+            if isinstance(run.plan, Park) and run.plan.held:
                 self._drive(run)
+
+    def freezes(self, journey: str) -> Sequence[Freeze]:
+        """Return the stretches in which the waits of a journey have not passed."""
+        return self._freezes.get(journey, ())
 
     def stop(self, journey: str) -> None:
         """Stop a journey: every run of it ends where it is."""
-        for run in self.runs:
-            if run.finish is None and run.version.definition.key == journey:
-                run.moves.append(Move(run.state.step, EXIT, self.now, Ended("stopped")))
-                run.finish = run.plan = Finish("stopped", "stopped")
-                run.turn += 1
+        for run in self._inside(journey):
+            self._end(run, Finish("stopped", "stopped"))
+
+    def take_out(self, run: SimulatedRun) -> None:
+        """Take somebody out: the run ends where it is, whatever it waits for."""
+        self._end(run, Finish("exited", "taken_out"))
+
+    def take_out_profile(self, profile_id: UUID, journey: str | None = None) -> None:
+        """Take a profile out of a journey, or out of all of them."""
+        for run in self._runs_of.get(profile_id, []):
+            if run.finish is None and journey in (None, run.version.definition.key):
+                self.take_out(run)
+
+    def move(self, to: JourneyVersion) -> None:
+        """Move the runs that wait to another version of their journey, which must have the steps where they stand."""
+        for run in self._inside(to.definition.key):
+            if run.version.number != to.number and isinstance(run.plan, Park):
+                step, number = run.state.step, run.version.number
+                assert step is not None
+                run.moves.append(Move(step, EXIT, self.now, MovedOut(to.number)))
+                run.moves.append(Move(None, step, self.now, MovedIn(number)))
+                run.version = to
+                self._drive(run)
+
+    def _inside(self, journey: str) -> list[SimulatedRun]:
+        return [run for run in self.runs if run.finish is None and run.version.definition.key == journey]
+
+    def _end(self, run: SimulatedRun, finish: Finish) -> None:
+        run.moves.append(Move(run.state.step, EXIT, self.now, Ended(finish.reason or finish.outcome)))
+        run.finish = run.plan = finish
+        run.turn += 1
 
     def _send(self, run: SimulatedRun, plan: Send) -> None:
         step = run.version.steps[plan.step]

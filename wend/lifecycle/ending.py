@@ -109,7 +109,7 @@ def close_due(connection: Connection, now: datetime) -> list[str]:
     """
     due = sa.select(journeys.c.key).where(journeys.c.state.in_(("scheduled", "live")), journeys.c.closes_at < now)
     closed = []
-    for key in connection.scalars(due.order_by(journeys.c.key)).all():
+    for key in sorted(connection.scalars(due)):  # in one order everywhere, whatever the database's collation
         row = lock_journey(connection, key, share=False)
         if row is None or row.state not in ("scheduled", "live") or row.closes_at is None or row.closes_at >= now:
             continue  # somebody else was quicker
@@ -136,8 +136,10 @@ def _lock(connection: Connection, key: str) -> str:
 
 
 def _set(connection: Connection, key: str, state: str, now: datetime) -> None:
-    ended = {} if state == "closed" else {"ended_at": now}
-    connection.execute(sa.update(journeys).where(journeys.c.key == key).values(state=state, updated_at=now, **ended))
+    values = {"state": state, "updated_at": now, "pause": None, "resume_at": None}
+    if state != "closed":
+        values["ended_at"] = now
+    connection.execute(sa.update(journeys).where(journeys.c.key == key).values(**values))
 
 
 def _inside(connection: Connection, key: str) -> int:
@@ -159,12 +161,9 @@ def end_runs(connection: Connection, key: str, ending: Ending, now: datetime, *w
         which: Conditions on ``runs``; without any, all of them.
     """
     inside = (runs.c.journey_key == key, runs.c.ended_at.is_(None), *which)
+    _lock_in_order(connection, *inside)
     # First what says where each run was: the journal, and the messages.
-    connection.execute(
-        sa.update(sent_messages)
-        .where(sent_messages.c.state == "released", sent_messages.c.run_id.in_(sa.select(runs.c.id).where(*inside)))
-        .values(state="refused", settled_at=now, reason=ending.reason, only_key=None)
-    )
+    _drop_sends(connection, ending, now, *inside)
     last_moves = sa.select(
         runs.c.id,
         runs.c.moves + 1,
@@ -189,6 +188,7 @@ def end_runs(connection: Connection, key: str, ending: Ending, now: datetime, *w
             answer=dump_plan(Finish(ending.outcome, ending.reason)),
             listens=None,
             parked_until=None,
+            held_at=None,
             # Never before the last decision, whichever clock that was made by.
             decided_at=sa.case((runs.c.decided_at > now, runs.c.decided_at), else_=now),
             reason=ending.reason,
@@ -197,3 +197,24 @@ def end_runs(connection: Connection, key: str, ending: Ending, now: datetime, *w
     )
     if ended.rowcount:
         outbox.put(connection, "wake_ended_runs", key, now, {"since": now.isoformat()})
+
+
+def _lock_in_order(connection: Connection, *which: sa.ColumnElement[bool]) -> None:
+    """Lock runs by id, as whoever stores events or deletes a person does: they hold no lock of the journey."""
+    if connection.dialect.name == "postgresql":
+        ids = sa.select(runs.c.id).where(*which).order_by(runs.c.id).with_for_update(key_share=True)
+        connection.execute(sa.select(sa.func.count()).select_from(ids.subquery()))
+
+
+def _drop_sends(connection: Connection, ending: Ending, now: datetime, *which: sa.ColumnElement[bool]) -> None:
+    """Settle sends that will not be tried again; one that is under way is settled by its attempt, or the next one."""
+
+    def of(state: str, *more: sa.ColumnElement[bool]) -> sa.Update:
+        those = sa.select(runs.c.id).where(*which, *more)
+        return sa.update(sent_messages).where(sent_messages.c.state == state, sent_messages.c.run_id.in_(those))
+
+    dropped = {"state": "refused", "settled_at": now, "reason": ending.reason, "only_key": None}
+    connection.execute(of("released").values(**dropped))
+    # Who is held at a send that an attempt has died with has no attempt coming.
+    lost = {"state": "uncertain", "settled_at": now, "reason": "attempt_lost"}
+    connection.execute(of("claimed", runs.c.parked_until.is_not(None)).values(**lost))

@@ -21,7 +21,7 @@ from wend.journeys.graph import Graph
 from wend.journeys.problems import did_you_mean
 from wend.journeys.results import MovedIn, MovedOut
 from wend.journeys.serial import dump_state, dump_why, load_state
-from wend.journeys.state import EXIT, RunState
+from wend.journeys.state import EXIT, Mark, RunState
 from wend.lifecycle import audit
 from wend.lifecycle.publishing import IllegalTransition
 from wend.lifecycle.versions import load_version
@@ -140,12 +140,18 @@ def _plan(connection: Connection, key: str, moving: Moving, *, lock: bool) -> tu
         if moving.at_or_before is not None:
             if row.version not in before:
                 before[row.version] = _at_or_before(load_version(connection, key, row.version), moving.at_or_before)
-            if row.step is not None and row.step not in before[row.version]:
+            if not before[row.version] or (row.step is not None and row.step not in before[row.version]):
                 continue
         if row.waits:
             chosen.append(row)
         else:
             sending += 1
+    if moving.at_or_before is not None and before and not any(before.values()):
+        known = {step for number in before for step in load_version(connection, key, number).steps}
+        told = (
+            f"no version with runs inside has a step {moving.at_or_before!r}{did_you_mean(moving.at_or_before, known)}"
+        )
+        raise InvalidDocument(f"The move of journey {key!r} to version {moving.to}", [Problem("at_or_before", told)])
     counted = Counter((row.version, row.step) for row in chosen)
     _check_steps(key, target, moving, {step: count for (_, step), count in counted.items() if step is not None})
     by_place = sorted(counted.items(), key=lambda item: (item[0][0], item[0][1] or ""))
@@ -216,7 +222,8 @@ def _rewrite(connection: Connection, chosen: Sequence[sa.Row[Any]], moving: Movi
 def _renamed(state: RunState, steps: Mapping[str, str]) -> RunState:
     """Return the state with the ids of steps replaced: where the run is, and what it did where.
 
-    Visits of steps that become one are added up. Messages keep the ids that they were sent under.
+    Visits of steps that become one are added up. Messages keep the ids that they were sent under; and since these are
+    made of a step and a visit, the old step's visits stay counted: the new version may have another step of that id.
     """
 
     def new(step: str) -> str:
@@ -225,11 +232,14 @@ def _renamed(state: RunState, steps: Mapping[str, str]) -> RunState:
     visits: dict[str, int] = {}
     for step, count in state.visits.items():
         visits[new(step)] = visits.get(new(step), 0) + count
+    consumed: dict[str, Mark] = {}
+    for step, mark in state.consumed.items():
+        consumed[new(step)] = max(mark, consumed.get(new(step), mark))
     return replace(
         state,
         step=new(state.step) if state.step else None,
-        visits=visits,
+        visits={step: max(visits.get(step, 0), state.visits.get(step, 0)) for step in (*state.visits, *visits)},
         sent=tuple(replace(each, step=new(each.step), sent_as=each.sent_as or each.step) for each in state.sent),
-        consumed={new(step): mark for step, mark in state.consumed.items()},
+        consumed=consumed,
         unwaited=tuple(map(new, state.unwaited)),
     )

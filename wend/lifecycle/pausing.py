@@ -47,12 +47,14 @@ class Pause:
         waits: Whether waits for a duration ``run`` on, or ``freeze`` and go on where they stood. Dates stay dates.
         rate: Held runs woken per second when the journey goes on.
         state: The journey's state before.
+        since: When the pause began, as ISO 8601; ``pause`` sets it.
     """
 
     entries: Literal["drop", "queue"] = "drop"
     waits: Literal["run", "freeze"] = "run"
     rate: int = DEFAULT_RATE
     state: str = "live"
+    since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def pause(
         raise IllegalTransition(key, row.state, "paused", "Only a scheduled or live one can.")
     if resume_at is not None and resume_at <= now:
         raise ResumesInThePast(key, resume_at)
-    document = asdict(chosen) | {"state": row.state}
+    document = asdict(chosen) | {"state": row.state, "since": now.isoformat()}
     freezes = list(row.freezes or ())
     if chosen.waits == "freeze":
         freezes.append([now.isoformat(), None])
@@ -116,7 +118,11 @@ def resume(
     if row.state != "paused":
         raise IllegalTransition(key, row.state, "resumed", "Only a paused one can.")
     chosen = Pause(**row.pause)
-    freezes = [[from_at, to_at or now.isoformat()] for from_at, to_at in row.freezes or ()]
+    # A stretch never ends before it begins, also where another host's clock began it.
+    freezes = [
+        [from_at, to_at or max(now, datetime.fromisoformat(from_at)).isoformat()]
+        for from_at, to_at in row.freezes or ()
+    ]
     connection.execute(
         sa.update(journeys)
         .where(journeys.c.key == key)
@@ -156,7 +162,7 @@ def resume_due(connection: Connection, now: datetime) -> list[str]:
     """Resume every journey whose pause was to end by now; return their keys."""
     due = sa.select(journeys.c.key).where(journeys.c.state == "paused", journeys.c.resume_at <= now)
     resumed = []
-    for key in connection.scalars(due.order_by(journeys.c.key)).all():
+    for key in sorted(connection.scalars(due)):  # in one order everywhere, whatever the database's collation
         row = lock_journey(connection, key, share=False)
         if row is not None and row.state == "paused" and row.resume_at is not None and row.resume_at <= now:
             resume(connection, key, now)

@@ -12,12 +12,21 @@ from wend.errors import NotFound
 from wend.journeys.conditions import segments_of
 from wend.journeys.definition import JourneyDefinition
 from wend.journeys.steps import If
+from wend.lifecycle.pausing import Pause
 from wend.storage.tables import journey_versions, journeys
 
 
 @dataclass(frozen=True, slots=True)
 class JourneySummary:
-    """A journey. ``version`` is the newest published one, 0 if there is none yet."""
+    """A journey. ``version`` is the newest published one, 0 if there is none yet.
+
+    Attributes:
+        description: As it was changed, or the newest version's, or the draft's where nothing is published yet.
+        rate: Profiles starting per second, where that was changed since the newest version; ``None``: the version's.
+        closes_at: When its window ends.
+        pause: What was chosen for the pause that it is in.
+        resume_at: When it goes on by itself.
+    """
 
     key: str
     name: str
@@ -28,6 +37,11 @@ class JourneySummary:
     created_at: datetime
     updated_at: datetime
     ended_at: datetime | None
+    description: str
+    rate: int | None
+    closes_at: datetime | None
+    pause: Pause | None
+    resume_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,12 @@ class StoredVersion(VersionSummary):
     definition: Mapping[str, Any]
 
 
+_DESCRIPTION = sa.func.coalesce(
+    journeys.c.description,
+    sa.case((journeys.c.version == 0, journeys.c.draft["description"].as_string())),
+    journey_versions.c.definition["description"].as_string(),
+    "",
+)
 _SUMMARY = sa.select(
     journeys.c.key,
     journeys.c.name,
@@ -57,6 +77,14 @@ _SUMMARY = sa.select(
     journeys.c.created_at,
     journeys.c.updated_at,
     journeys.c.ended_at,
+    _DESCRIPTION.label("description"),
+    journeys.c.rate,
+    journeys.c.closes_at,
+    journeys.c.pause,
+    journeys.c.resume_at,
+).outerjoin(
+    journey_versions,
+    sa.and_(journey_versions.c.journey_key == journeys.c.key, journey_versions.c.version == journeys.c.version),
 )
 _VERSION = (
     journey_versions.c.version,
@@ -75,7 +103,7 @@ def read_journey(connection: Connection, key: str) -> JourneySummary:
     row = connection.execute(_SUMMARY.where(journeys.c.key == key)).one_or_none()
     if row is None:
         raise NotFound("journey", key, "Journeys are listed by: wend journeys list")
-    return JourneySummary(*row)
+    return _summary(row)
 
 
 def page_journeys(
@@ -87,7 +115,7 @@ def page_journeys(
         query = query.where(journeys.c.state == state)
     if after is not None:
         query = query.where(journeys.c.key > after)
-    return [JourneySummary(*row) for row in connection.execute(query)]
+    return [_summary(row) for row in connection.execute(query)]
 
 
 def page_versions(
@@ -147,6 +175,10 @@ def journeys_using_segment(connection: Connection, segment: str) -> list[str]:
     )
     rows = connection.execute(documents)
     return sorted({key for key, document in rows if segment in segments_named(document)})
+
+
+def _summary(row: Any) -> JourneySummary:
+    return JourneySummary(**(row._asdict() | {"pause": Pause(**row.pause) if row.pause else None}))
 
 
 def segments_named(document: Mapping[str, Any]) -> set[str]:

@@ -1,5 +1,6 @@
 """Taking people out: one run, or every run of a profile, ends where it is, whatever it waits for."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -74,17 +75,19 @@ def take_out_profile(
         theirs.append(runs.c.journey_key == journey)
     inside = connection.scalars(sa.select(runs.c.journey_key).where(*theirs).distinct()).all()
     # Journeys are locked before the profile, so one that it enters meanwhile is not seen: it entered afterwards.
-    for key in sorted({*inside, *([journey] if journey is not None else [])}):
+    known = sorted({*inside, *([journey] if journey is not None else [])})
+    for key in known:
         if lock_journey(connection, key) is None:
             raise NotFound("journey", key)
     if lock_profile(connection, profile_id) is None:
         raise NotFound("profile", profile_id)
-    query = sa.select(runs.c.id, runs.c.journey_key).where(*theirs, runs.c.journey_key.in_(inside))
+    query = sa.select(runs.c.id, runs.c.journey_key).where(*theirs, runs.c.journey_key.in_(known))
     open_runs = connection.execute(query.order_by(runs.c.id)).all()
     lock_runs(connection, [run.id for run in open_runs])
-    for key in sorted({run.journey_key for run in open_runs}):
+    by_journey = Counter(run.journey_key for run in open_runs)
+    for key in sorted(by_journey):
         end_runs(connection, key, TAKEN_OUT, now, runs.c.profile_id == profile_id)
-    taken = tuple(run.id for run in open_runs)
-    told = {"runs": len(taken)}
-    audit.note(connection, by, "exit", now, journey=journey, profile_id=profile_id, detail=told)
-    return TakenOut(profile_id, taken)
+    for key in sorted(by_journey) or [journey]:  # what was asked is written down also where nobody was inside
+        told = {"runs": by_journey[key] if key is not None else 0}
+        audit.note(connection, by, "exit", now, journey=key, profile_id=profile_id, detail=told)
+    return TakenOut(profile_id, tuple(run.id for run in open_runs))

@@ -23,8 +23,9 @@ from wend.journeys.definition import JourneyVersion
 from wend.journeys.facts import ProfileView
 from wend.journeys.results import Ended, Finish, Move, Park, Plan, SetAttributes
 from wend.journeys.serial import dump_listens, dump_plan, dump_state, dump_why, load_plan, load_state
-from wend.journeys.state import EXIT, RunState
+from wend.journeys.state import EXIT, RunState, message_id
 from wend.runs.facts import StoredFacts, read_freezes, read_profile
+from wend.runs.settling import drop_others
 from wend.storage.tables import moves, profiles, runs
 
 log = structlog.get_logger()
@@ -81,6 +82,9 @@ def decide(
     now = max(now, run.decided_at) if run.decided_at else now
     before = state if state is not None else load_state(run.kernel_state)
     walked = _walk(connection, journey, run, version, profile, now, before)
+    if run.held_at is not None:
+        # It may have been held at a send that had been tried before, and go elsewhere: no attempt comes by any more.
+        drop_others(connection, run.id, _stands_at(run.id, walked), None, now)
     if state is None and not walked.moves and run.answer and walked.plan == load_plan(run.answer):
         # A park that was asked again and still waits: nothing new was answered.
         held_at = run.held_at if isinstance(walked.plan, Park) and walked.plan.held else None
@@ -90,6 +94,14 @@ def decide(
     journal(connection, run, walked.moves)
     _write(connection, run, walked, now)
     return Answer(run.id, run.sequence + 1, walked.plan, version.zone, walked.moves)
+
+
+def _stands_at(run_id: UUID, walked: Walked) -> UUID | None:
+    """Return the id of the message that the run may be about to send."""
+    step = walked.state.step
+    if step is None or isinstance(walked.plan, Finish):
+        return None
+    return message_id(run_id, step, walked.state.visit)
 
 
 def _walk(

@@ -29,13 +29,15 @@ def erase_profile(connection: Connection, profile_id: UUID, now: datetime) -> in
     """
     if lock_profile(connection, profile_id) is None:
         raise NotFound("profile", profile_id)
-    inside = connection.scalars(
-        sa.select(runs.c.id)
+    inside = connection.execute(
+        sa.select(runs.c.id, runs.c.claimed_at)
         .where(runs.c.profile_id == profile_id, runs.c.ended_at.is_(None))
         .order_by(runs.c.id)
         .with_for_update(key_share=True)
     ).all()
-    outbox.put_all(connection, "wake_run", [(str(run_id), {"reason": "profile_deleted"}) for run_id in inside], now)
+    # Whoever has not been claimed for starting begins by finding nobody; a pause can keep them waiting for a year.
+    waking = [(str(run.id), {"reason": "profile_deleted"}) for run in inside if run.claimed_at is not None]
+    outbox.put_all(connection, "wake_run", waking, now)
     connection.execute(sa.update(sent_messages).where(sent_messages.c.profile_id == profile_id).values(address=None))
     _remember_entrant(connection, profile_id, now)
     store.delete(connection, profile_id)

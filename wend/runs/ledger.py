@@ -8,7 +8,7 @@ nobody knows whether the provider took the message: it becomes uncertain, and th
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from wend.errors import Conflict, InvalidDocument
 from wend.journeys.definition import JourneyVersion
 from wend.journeys.delivery import Allowed, Ruled, Withheld, delivery_policy
 from wend.journeys.facts import ProfileView
-from wend.journeys.results import Send
+from wend.journeys.results import Finish, Send
 from wend.journeys.serial import load_plan, load_state
 from wend.journeys.state import SendOutcome
 from wend.journeys.steps.send import SendStep
@@ -30,6 +30,7 @@ from wend.runs.advancing import RunBehind, RunGone
 from wend.runs.composing import Composed, Composer
 from wend.runs.decide import Answer, decide
 from wend.runs.facts import read_profile
+from wend.runs.settling import LOST, drop, drop_others, settle
 from wend.storage.database import Database, insert_ignoring, lock_journey, lock_profile, lock_run
 from wend.storage.pseudonyms import Pseudonyms
 from wend.storage.tables import runs, sent_links, sent_messages
@@ -38,8 +39,6 @@ FIRST_PAUSE = timedelta(seconds=5)
 PAUSE_GROWTH = 12
 LONGEST_PAUSE = timedelta(hours=1)
 """Pauses between tries of a send that was surely not accepted: 5 s, 1 min, 12 min, then an hour each."""
-
-_LOST = ("attempt_lost", "the attempt ended without an outcome")
 
 
 class SendingHeld(Conflict):
@@ -133,17 +132,22 @@ class Ledger:
             return go_on(row.state, row.claimed_at, row.reason)
         if row is not None and row.state == "claimed" and row.claim != attempt and step.delivery == "at_most_once":
             # Before any check: nobody can say any more that nothing was sent.
-            _settle(connection, row.id, "uncertain", now, *_LOST)
+            settle(connection, row.id, "uncertain", now, *LOST)
             return go_on("uncertain", row.claimed_at)
+        if journey.state == "paused" or version.definition.exit_on or version.definition.max_age is not None:
+            # Asked anew: a send that is tried again may come long after it was decided on.
+            answer = decide(connection, journey, run, version, profile, now)
+            if answer.plan != plan:
+                if isinstance(answer.plan, Finish):
+                    _drop_all(connection, answer, attempt, now)
+                elif row is not None and row.state == "claimed" and row.claim == attempt:
+                    settle(connection, row.id, "released", now, "paused")
+                return answer
         match delivery_policy(step, journey.state, profile):
-            case Ruled("paused"):
-                if row is not None and row.state == "claimed":
-                    _settle(connection, row.id, "released", now, "paused")
-                return decide(connection, journey, run, version, profile, now)
             case Ruled(state):
                 raise SendingHeld(run.journey_key, state)
             case Withheld(outcome):
-                if row is not None and _drop(connection, row, attempt, now, outcome) == "uncertain":
+                if row is not None and drop(connection, row, attempt, now, outcome) == "uncertain":
                     return go_on("uncertain", row.claimed_at)
                 return go_on(outcome, now)
             case Allowed(address):
@@ -154,7 +158,7 @@ class Ledger:
         try:
             composed = self._composer.compose(connection, run, profile, plan, address, sent_version)
         except (RenderError, InvalidDocument) as error:
-            _settle(connection, plan.message_id, "refused", now, "not_rendered", str(error))
+            settle(connection, plan.message_id, "refused", now, "not_rendered", str(error))
             return go_on("refused", now, f"not_rendered: {error}")
         _write_links(connection, plan.message_id, composed)
         return Claim(attempt, run.id, run.sequence, plan.step, now, composed.message)
@@ -282,19 +286,19 @@ def _conclude(
 ) -> Answer | TryAgain:
     match outcome:
         case Accepted():
-            _settle(connection, row.id, "accepted", now, reference=outcome.reference)
+            settle(connection, row.id, "accepted", now, reference=outcome.reference)
             return go_on("accepted", row.claimed_at)
         case Refused():
-            _settle(connection, row.id, "refused", now, outcome.reason, outcome.detail)
+            settle(connection, row.id, "refused", now, outcome.reason, outcome.detail)
             return go_on("refused", row.claimed_at, outcome.reason)
         case Unknown() if step.delivery == "at_most_once":
-            _settle(connection, row.id, "uncertain", now, outcome.reason, outcome.detail)
+            settle(connection, row.id, "uncertain", now, outcome.reason, outcome.detail)
             return go_on("uncertain", row.claimed_at, outcome.reason)
         case NotAccepted() | Unknown():
             if row.tries > step.retries and isinstance(outcome, NotAccepted):
-                _settle(connection, row.id, "refused", now, "gave_up", f"{outcome.reason}: {outcome.detail}")
+                settle(connection, row.id, "refused", now, "gave_up", f"{outcome.reason}: {outcome.detail}")
                 return go_on("gave_up", row.claimed_at, outcome.reason)
-            _settle(connection, row.id, "released", now, outcome.reason, outcome.detail)
+            settle(connection, row.id, "released", now, outcome.reason, outcome.detail)
             asked = outcome.retry_after if isinstance(outcome, NotAccepted) else None
             return TryAgain(min(asked or pause_after(row.tries), LONGEST_PAUSE), outcome.reason)
         case _:
@@ -307,23 +311,6 @@ def pause_after(tries: int) -> timedelta:
     return min(FIRST_PAUSE * growth, LONGEST_PAUSE)
 
 
-def _settle(
-    connection: Connection,
-    message_id: UUID,
-    state: str,
-    now: datetime,
-    reason: str | None = None,
-    detail: str | None = None,
-    reference: str | None = None,
-) -> None:
-    values: dict[str, Any] = {"state": state, "settled_at": now, "reason": reason, "detail": detail}
-    if reference is not None:
-        values["reference"] = reference
-    if state == "refused":
-        values["only_key"] = None  # whoever shares the address may have the message
-    connection.execute(sa.update(sent_messages).where(sent_messages.c.id == message_id).values(**values))
-
-
 def _settle_late(connection: Connection, row: sa.Row[Any], claim: Claim, outcome: Outcome, now: datetime) -> None:
     """Let an outcome that nobody waits for any more settle what was uncertain."""
     if row.state not in ("uncertain", "claimed"):
@@ -332,32 +319,17 @@ def _settle_late(connection: Connection, row: sa.Row[Any], claim: Claim, outcome
         return  # another attempt is at it, and will say how it ended
     match outcome:
         case Accepted():
-            _settle(connection, row.id, "accepted", now, "late_outcome", reference=outcome.reference)
+            settle(connection, row.id, "accepted", now, "late_outcome", reference=outcome.reference)
         case Refused() | NotAccepted():
-            _settle(connection, row.id, "refused", now, "late_outcome", outcome.reason)
+            settle(connection, row.id, "refused", now, "late_outcome", outcome.reason)
         case Unknown():
-            _settle(connection, row.id, "uncertain", now, outcome.reason, outcome.detail)
+            settle(connection, row.id, "uncertain", now, outcome.reason, outcome.detail)
 
 
 def _drop_all(connection: Connection, answer: Answer, attempt: UUID, now: datetime) -> None:
-    """Settle what was begun before the run went another way, so that no send stays claimed for ever."""
-    query = sa.select(sent_messages).where(
-        sent_messages.c.run_id == answer.run_id, sent_messages.c.state.in_(("claimed", "released"))
-    )
-    for row in connection.execute(query).all():
-        if not (isinstance(answer.plan, Send) and answer.plan.message_id == row.id):
-            _drop(connection, row, attempt, now, "run_went_on")
-
-
-def _drop(
-    connection: Connection, row: sa.Row[Any], attempt: UUID, now: datetime, reason: str
-) -> Literal["uncertain", "refused"]:
-    """Settle a send that will not be tried again, and return how: uncertain where another attempt died with it."""
-    if row.state == "claimed" and row.claim != attempt:
-        _settle(connection, row.id, "uncertain", now, *_LOST)
-        return "uncertain"
-    _settle(connection, row.id, "refused", now, reason, row.reason)
-    return "refused"
+    """Settle what was begun before the run went another way."""
+    kept = answer.plan.message_id if isinstance(answer.plan, Send) else None
+    drop_others(connection, answer.run_id, kept, attempt, now)
 
 
 def _only_key(connection: Connection, step: SendStep, run: sa.Row[Any], plan: Send, address: str) -> str | None:

@@ -16,7 +16,10 @@ from wend.temporal import run_workflow_id
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """Where a run is. ``step`` is ``None`` before its first move and after its end."""
+    """Where a run is. ``step`` is ``None`` before its first move and after its end.
+
+    ``held_at``: since when it waits for its journey's pause to end, or to be woken after it was moved.
+    """
 
     id: UUID
     journey: str
@@ -29,6 +32,7 @@ class RunSummary:
     parked_until: datetime | None
     reason: str | None
     error: str | None
+    held_at: datetime | None
     workflow_id: str
     created_at: datetime
     started_at: datetime | None
@@ -152,6 +156,7 @@ def page_runs(
     entry_id: UUID | None = None,
     state: str | None = None,
     step: str | None = None,
+    entry_number: int | None = None,
     before: tuple[datetime, UUID] | None = None,
     limit: int = 100,
 ) -> list[RunSummary]:
@@ -166,6 +171,7 @@ def page_runs(
         entry_id: Of this entry.
         state: Where they stand.
         step: At which step they are.
+        entry_number: Ordinal of the run per journey and profile.
         before: ``created_at`` and ``id`` of a run: those behind it.
         limit: The most that are returned.
     """
@@ -176,6 +182,7 @@ def page_runs(
         runs.c.entry_id: entry_id,
         runs.c.state: state,
         runs.c.step: step,
+        runs.c.entry_number: entry_number,
     }
     for column, value in wanted.items():
         if value is not None:
@@ -199,6 +206,7 @@ def _summary(row: sa.Row[Any]) -> RunSummary:
         row.parked_until,
         row.reason,
         row.error,
+        row.held_at,
         run_workflow_id(row.journey_key, row.profile_id, row.entry_number),
         row.created_at,
         row.started_at,

@@ -100,7 +100,7 @@ journeys = sa.Table(
     metadata,
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),  # draft | scheduled | live | closed | finished | stopped
+    sa.Column("state", sa.Text, nullable=False),  # draft | scheduled | live | paused | closed | finished | stopped
     sa.Column("draft", Json),
     sa.Column("draft_revision", sa.Integer, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),  # the newest published version; 0: none yet
@@ -138,7 +138,8 @@ entries = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("occurrence", sa.Text, nullable=False),  # nominal local time, UTC instant, or api/…
     sa.Column("kind", sa.Text, nullable=False),  # segment | joiners | api
-    # failing (its segments cannot be read, and are tried again) → open → done; missed, skipped: nobody was taken in
+    # failing (its segments cannot be read, and are tried again) → open → done; missed, skipped: nobody was taken in;
+    # asked: is to be after all
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),  # why it was missed or skipped
     sa.Column("due_at", Instant, nullable=False),
@@ -283,6 +284,13 @@ runs = sa.Table(
         sqlite_where=sa.text("held_at IS NOT NULL"),
         postgresql_where=sa.text("held_at IS NOT NULL"),
     ),
+    sa.Index(  # by when each is to be woken, in their order
+        "ix_runs_parked",
+        "journey_key",
+        "parked_until",
+        sqlite_where=sa.text("parked_until IS NOT NULL AND held_at IS NULL AND ended_at IS NULL"),
+        postgresql_where=sa.text("parked_until IS NOT NULL AND held_at IS NULL AND ended_at IS NULL"),
+    ),
     sa.Index(None, "journey_key", "version", "state", "step"),
     sa.Index(None, "journey_key", "created_at", "id"),
     sa.Index(None, "entry_id", "state"),
@@ -337,6 +345,7 @@ sent_messages = sa.Table(  # the ledger
         postgresql_where=sa.text("only_key IS NOT NULL"),
     ),
     sa.Index(None, "journey_key", "version", "step", "state"),
+    sa.Index(None, "journey_key", "claimed_at"),  # what was sent lately
     sa.Index(  # few, and somebody may have to settle them
         "ix_sent_messages_uncertain",
         "state",

@@ -2,12 +2,16 @@
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from wend.cli.client import Api, NoAddress, Refused, Unreachable
+from wend.cli.session import actor, workflow_url
+from wend.cli.state import Addresses, StateDirectory
+from wend.errors import InvalidDocument
 
 
 def api(answer: Callable[[httpx2.Request], httpx2.Response], **options: Any) -> Api:
@@ -53,6 +57,52 @@ def test_the_key_is_sent_and_asked_for() -> None:
     assert api(answer, token="right").get("x") == {"detail": "No."}
     with pytest.raises(Refused, match="WEND_API_TOKEN"):
         api(answer).get("x")
+
+
+def test_every_request_says_who_asks() -> None:
+    told: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        told.append(dict(request.headers.raw)[b"Wend-Actor"].decode())
+        return httpx2.Response(200, json={})
+
+    api(answer).get("x")
+    api(answer, actor="Zoë 李", token="right").patch("x", body={})
+    assert told == ["cli", "Zoë 李"]
+
+
+@pytest.mark.parametrize(("given", "said"), [(None, "cli"), (" ", "cli"), (" Zoë ", "Zoë"), ("a" * 100, "a" * 100)])
+def test_the_environment_says_who_acts(monkeypatch: pytest.MonkeyPatch, given: str | None, said: str) -> None:
+    monkeypatch.delenv("WEND_ACTOR", raising=False)
+    if given is not None:
+        monkeypatch.setenv("WEND_ACTOR", given)
+    assert actor() == said
+
+
+@pytest.mark.parametrize("given", ["a" * 101, "a\nb", "a\x1b[2J"])
+def test_an_actor_that_cannot_be_shown_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("WEND_ACTOR", given)
+    with pytest.raises(InvalidDocument, match="WEND_ACTOR: is a name of at most 100"):
+        actor()
+
+
+@pytest.mark.parametrize(
+    ("url", "ui", "found"),
+    [
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8233", True),
+        ("http://localhost:8000/", "http://127.0.0.1:8233", True),
+        ("http://127.0.0.1:8001", "http://127.0.0.1:8233", False),
+        ("http://127.0.0.1:8000", None, False),
+    ],
+)
+def test_a_workflow_is_found_in_the_ui_of_the_wend_that_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, ui: str | None, found: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert workflow_url(Api(url), "run/trip/1/1") is None
+    StateDirectory(Path(".wend")).make().announce(Addresses(1, "http://127.0.0.1:8000", "127.0.0.1:7233", ui, None))
+    address = "http://127.0.0.1:8233/namespaces/default/workflows/run%2Ftrip%2F1%2F1"
+    assert workflow_url(Api(url), "run/trip/1/1") == (address if found else None)
 
 
 @pytest.mark.parametrize("status", [200, 404, 502])

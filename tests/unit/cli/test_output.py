@@ -106,6 +106,8 @@ def test_instants_in_tables_are_told_in_utc(monkeypatch: pytest.MonkeyPatch) -> 
         ("updated", {"attributes": ["tier", "score"]}, "set tier, score"),
         ("updated", {"attributes": ["tier"], "missing": ["seat"]}, "set tier; the run has no property for seat"),
         ("updated", {"attributes": [], "missing": ["seat"]}, "set nothing; the run has no property for seat"),
+        ("moved_out", {"to_version": 2}, "moved to version 2"),
+        ("moved_in", {"from_version": 1}, "came from version 1"),
         ("ended", {"reason": "profile_deleted"}, "ended: profile deleted"),
         ("something_new", {"by": "somebody"}, "something new (by somebody)"),
     ],

@@ -1,6 +1,7 @@
 """Publish checks: each rule with its path and its remedy, all of it at once."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 
@@ -314,6 +315,49 @@ def test_each_rule_says_where_and_what_to_do(steps: str, problems: list[str]) ->
 )
 def test_the_entry_is_checked_too(entry: str, problems: list[str]) -> None:
     assert said(ALL_WELL, entry) == problems
+
+
+NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
+REPEATS = "frequency: repeating, schedule: {start: {at: 2026-01-01T09:00}, every: day"
+
+
+@pytest.mark.parametrize(
+    ("entry", "window", "problems"),
+    [
+        ("{segment: customers}", "", []),
+        (
+            "{segment: customers}",
+            "{opens: 2027-03-01T00:00}",
+            ["entry.schedule.start: is before the window opens: nobody would enter then"],
+        ),
+        (
+            "{segment: customers}",
+            "{closes: 2026-12-01T09:30}",
+            ["entry.schedule.start: is after the window closes: nobody would ever enter"],
+        ),
+        ("{segment: customers, frequency: once_and_joiners}", "{opens: 2027-03-01T00:00}", []),
+        ("{segment: customers}", "{closes: 2020-01-01T00:00}", [
+            "window.closes: has passed: the journey would be closed at once",
+            "entry.schedule.start: is after the window closes: nobody would ever enter",
+        ]),
+        ("{segment: customers, schedule: {start: {at: 2026-11-30T09:00}}}", "", [
+            "warning: entry.schedule.start.at: has passed: the segment enters at once"
+        ]),
+        (f"{{segment: customers, {REPEATS}}}}}", "", [
+            "warning: entry.schedule.start.at: has passed: the next occurrence is the first"
+        ]),
+        (f"{{segment: customers, {REPEATS}, times: 5}}}}", "", [
+            "warning: entry.schedule.times: every occurrence has passed: nobody would enter any more"
+        ]),
+        (f"{{segment: customers, {REPEATS}, until: 2026-02-01T00:00}}}}", "", [
+            "warning: entry.schedule.until: every occurrence has passed: nobody would enter any more"
+        ]),
+    ],
+)  # fmt: skip
+def test_what_the_moment_of_publishing_decides_is_told(entry: str, window: str, problems: list[str]) -> None:
+    draft = definition(ALL_WELL, f"{entry}\nwindow: {window}" if window else entry)
+    found = check(draft, MemoryCatalog(), NOW)
+    assert [("warning: " if each.severity == "warning" else "") + str(each) for each in found] == problems
 
 
 def test_five_different_problems_are_all_told_at_once() -> None:

@@ -29,6 +29,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("held_at IS NOT NULL"),
         postgresql_where=sa.text("held_at IS NOT NULL"),
     )
+    op.create_index(
+        "ix_runs_parked",
+        "runs",
+        ["journey_key", "parked_until"],
+        sqlite_where=sa.text("parked_until IS NOT NULL AND held_at IS NULL AND ended_at IS NULL"),
+        postgresql_where=sa.text("parked_until IS NOT NULL AND held_at IS NULL AND ended_at IS NULL"),
+    )
+    op.create_index("ix_sent_messages_journey_key_claimed_at", "sent_messages", ["journey_key", "claimed_at"])
     op.create_table(
         "audit",
         sa.Column("id", BIG_ID, autoincrement=True, nullable=False),

@@ -1,0 +1,1 @@
+"""How everything stands, over HTTP."""
