@@ -15,3 +15,12 @@ if find_spec("tests.support.databases"):
 def _logs_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep commands that run inside this process from taking its log over: tests after them would read an empty one."""
     monkeypatch.setattr(logs, "configure", lambda *_, **__: None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests have recorded, whichever process they ran in."""
+    for reports in (terminalreporter.stats.get("passed", ()), terminalreporter.stats.get("failed", ())):
+        for report in reports:
+            for name, value in report.user_properties:
+                if name == "figure":
+                    terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {value}")

@@ -14,6 +14,7 @@ from wend.journeys.results import Park, Send
 from wend.lifecycle.pausing import Pause, ResumesInThePast, pause, resume_due
 from wend.lifecycle.publishing import IllegalTransition, put_draft
 from wend.runs.decide import Answer
+from wend.runs.instructing import instruct
 from wend.storage.database import Database
 from wend.storage.tables import audit, entries, exclusions, journeys, runs, sent_messages
 
@@ -54,6 +55,7 @@ def test_after_the_answer_no_send_is_claimed_until_the_journey_goes_on(world: Wo
     assert isinstance(answer, Answer)
     assert isinstance(answer.plan, Park)
     assert answer.plan.held
+    assert instruct(answer).summary == "is held (the journey is paused)"
     assert (world.rows(sent_messages), is_held(world, run_id)) == ([], True)
     world.later(400 * A_DAY)
     assert world.advance(run_id).plan == answer.plan  # asked again: it is held still
@@ -131,8 +133,10 @@ def test_a_frozen_wait_goes_on_where_it_stood(world: World) -> None:
     world.later(AN_HOUR)
     world.pause(waits="freeze")
     world.later(A_DAY)  # its timer rings
-    assert isinstance(plan := world.advance(run_id).plan, Park)
-    assert (plan.held, world.row(run_id).step) == (True, "day")
+    frozen = world.advance(run_id)
+    assert isinstance(frozen.plan, Park)
+    assert (frozen.plan.held, world.row(run_id).step) == (True, "day")
+    assert instruct(frozen).summary == "waits (frozen while the journey is paused)"
     world.later(9 * A_DAY)
     world.resume()
     assert wake_held(world) == [run_id]

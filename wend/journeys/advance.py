@@ -86,7 +86,7 @@ def advance(version: JourneyVersion, state: RunState, facts: Facts) -> Advance:
                 return Advance(walk.state.waited(), tuple(walk.moves), _bound(answer, version, walk.state, facts))
             case Send() if facts.is_held:
                 # Nothing has been done here: the state stays, and whoever resumes the journey has the step asked anew.
-                held = Park(FOREVER, "is held, because the journey is paused,", held=True)
+                held = Park(FOREVER, "is held (the journey is paused)", held=True)
                 return Advance(walk.state, tuple(walk.moves), _bound(held, version, walk.state, facts))
             case Send() | SetAttributes():
                 return Advance(walk.state, tuple(walk.moves), answer)
@@ -102,6 +102,6 @@ def _bound(park: Park, version: JourneyVersion, state: RunState, facts: Facts) -
     held = park.held or (park.until >= FOREVER and is_frozen(facts.freezes))
     if not held and not definition.exit_on and definition.max_age is None:
         return park
-    what = f"{park.what}, frozen by the journey's pause," if held and not park.held else park.what
+    what = f"{park.what} (frozen while the journey is paused)" if held and not park.held else park.what
     exits = tuple(dict.fromkeys(rule.event for rule in definition.exit_on))
     return replace(park, what=what, until=min(park.until, oldest_at(definition, state)), exits=exits, held=held)

@@ -23,7 +23,7 @@ from wend.journeys.results import (
     Waited,
     Why,
 )
-from wend.journeys.walltime import say_instant
+from wend.journeys.walltime import FOREVER, say_instant
 from wend.runs.decide import Answer
 from wend.wire import Instruction
 
@@ -37,7 +37,9 @@ def instruct(answer: Answer) -> Instruction:
         case Send():
             return Instruction(answer.sequence, "send", f"{plan.channel} {plan.message}", path=path)
         case Park():
-            summary = f"{plan.what} until {say_instant(plan.until, zone)}"
+            # What a resumption ends has no instant of its own, unless the run becomes too old before.
+            for_ever = plan.held and plan.until >= FOREVER
+            summary = plan.what if for_ever else f"{plan.what} until {say_instant(plan.until, zone)}"
             return Instruction(answer.sequence, "park", summary, until=plan.until, path=path)
         case Finish():
             said = f"{plan.outcome} ({plan.reason})" if plan.reason else plan.outcome

@@ -131,17 +131,17 @@ def _said(listed: list[Occurrence]) -> str:
 
 
 def test_a_daily_schedule_has_one_occurrence_each_day_around_every_change_of_every_zone(
-    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     names, table = sorted(available_timezones()), Table()
     for name in names:
         table.try_zone(name)
-    with capsys.disabled():
-        print(  # noqa: T201
-            f"\n{table.zones} zones (of {len(names)}, the others change nothing) × {table.changes:,} changes"
-            f" × {table.schedules / table.changes:.1f} half hours = {table.schedules:,} daily schedules"
-            f" of three days; {table.skipped:,} times skipped, {table.repeated:,} shown twice"
-        )
+    record_property(
+        "figure",
+        f"{table.zones} zones (of {len(names)}, the others change nothing) × {table.changes:,} changes"
+        f" × {table.schedules / table.changes:.1f} half hours = {table.schedules:,} daily schedules"
+        f" of three days; {table.skipped:,} times skipped, {table.repeated:,} shown twice",
+    )
     assert not table.wrong, f"{len(table.wrong)} of {table.schedules}, among them\n" + "\n".join(table.wrong[:10])
     assert table.zones >= 100
     assert table.skipped >= table.zones
