@@ -12,7 +12,7 @@ async def test_the_reference_run_stays_near_the_floor() -> None:
     async with installed() as rig:
         pause = timedelta(milliseconds=100)
         floor, wend = await asyncio.gather(
-            measure_floor(rig.database, rig.client, "floor", 1, pause),
+            measure_floor(rig.database, rig.client, "floor", 1, pause, patient=True),
             measure_wend(rig, "wend", 1, pause),
         )
     assert floor.events == 28
