@@ -20,7 +20,7 @@ from wend.journeys.definition import JourneyDefinition, JourneyVersion
 from wend.journeys.occurrences import Occurrence
 from wend.lifecycle.ending import RESTARTED, end_runs
 from wend.lifecycle.versions import Versions
-from wend.storage.database import Database, insert_ignoring, lock_journey
+from wend.storage.database import Database, hold_journey, insert_ignoring
 from wend.storage.tables import entries, exclusions, journeys, runs
 from wend.storage.types import Instant
 
@@ -81,7 +81,7 @@ class EntryDesk:
             EntryDoesNotAddUp: The verdicts do not cover the members.
         """
         with self._database.write() as connection:
-            row = _lock(connection, journey)
+            row = hold_journey(connection, journey)
             known = self._find(connection, journey, occurrence.key)
             if known is not None and known.state not in NOT_OPENED:
                 return known
@@ -122,7 +122,7 @@ class EntryDesk:
             return None
         key = f"{fired_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         with self._database.write() as connection:
-            row = _lock(connection, journey)
+            row = hold_journey(connection, journey)
             known = self._find(connection, journey, key)
             if known is not None and known.state != "failing":
                 return known
@@ -267,13 +267,6 @@ class _EntryRow:
 def _drops(journey: sa.Row[Any]) -> bool:
     """Return whether a pause keeps everybody out, and not only until it ends."""
     return bool(journey.state == "paused" and journey.pause["entries"] == "drop")
-
-
-def _lock(connection: Connection, journey: str) -> sa.Row[Any]:
-    row = lock_journey(connection, journey, share=False)
-    if row is None:
-        raise NotFound("journey", journey)
-    return row
 
 
 def _decide_all(connection: Connection, definition: JourneyDefinition, now: datetime, *, first_look: bool) -> sa.Table:

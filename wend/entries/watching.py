@@ -25,7 +25,7 @@ from wend.journeys.occurrences import Occurrence, occurrences
 from wend.journeys.walltime import LONG_AGO
 from wend.lifecycle import audit
 from wend.lifecycle.versions import Versions, load_version
-from wend.storage.database import Database, chunks, insert_ignoring, lock_journey
+from wend.storage.database import Database, chunks, hold_journey, insert_ignoring, lock_journey
 from wend.storage.tables import entries, journey_versions, journeys
 
 GRACE = timedelta(minutes=1)
@@ -335,9 +335,7 @@ def take_in(connection: Connection, journey: str, occurrence: str, now: datetime
         NotFound: There is no such journey, or nothing is known of such an occurrence.
         NotMissed: It was taken in, or the journey takes nobody in now.
     """
-    row = lock_journey(connection, journey, share=False)
-    if row is None:
-        raise NotFound("journey", journey)
+    row = hold_journey(connection, journey)
     query = sa.select(entries.c.id, entries.c.state, entries.c.due_at).where(
         entries.c.journey_key == journey, entries.c.occurrence == occurrence, entries.c.kind == "segment"
     )

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from wend.errors import InvalidDocument, NotFound, Problem
+from wend.errors import InvalidDocument, Problem
 from wend.journeys.definition import JourneyVersion
 from wend.journeys.problems import did_you_mean
 from wend.journeys.steps import WaitForClick
@@ -17,7 +17,7 @@ from wend.journeys.steps.send import SendStep
 from wend.lifecycle import audit
 from wend.lifecycle.publishing import IllegalTransition
 from wend.lifecycle.versions import load_version
-from wend.storage.database import lock_journey
+from wend.storage.database import hold_journey
 from wend.storage.tables import journey_versions, journeys, message_versions
 
 ADJUSTING_STATES = frozenset({"scheduled", "live", "paused", "closed"})
@@ -119,9 +119,7 @@ def _problems(connection: Connection, sending: list[JourneyVersion], message: st
 
 
 def _lock(connection: Connection, key: str) -> sa.Row[Any]:
-    row = lock_journey(connection, key, share=False)
-    if row is None:
-        raise NotFound("journey", key)
+    row = hold_journey(connection, key)
     if row.state not in ADJUSTING_STATES:
         raise IllegalTransition(key, row.state, "changed", "Change its draft and publish it.")
     return row

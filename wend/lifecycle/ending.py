@@ -14,14 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from wend import outbox
-from wend.errors import NotFound
 from wend.journeys.results import Ended, Finish
 from wend.journeys.serial import dump_plan, dump_why
 from wend.journeys.state import EXIT
 from wend.lifecycle import audit
 from wend.lifecycle.publishing import IllegalTransition
 from wend.lifecycle.versions import load_version
-from wend.storage.database import lock_journey
+from wend.storage.database import hold_journey, lock_journey
 from wend.storage.tables import entries, journeys, moves, runs, sent_messages
 
 
@@ -129,10 +128,7 @@ def _end_entries(connection: Connection, key: str, now: datetime) -> None:
 
 
 def _lock(connection: Connection, key: str) -> str:
-    row = lock_journey(connection, key, share=False)
-    if row is None:
-        raise NotFound("journey", key)
-    return str(row.state)
+    return str(hold_journey(connection, key).state)
 
 
 def _set(connection: Connection, key: str, state: str, now: datetime) -> None:

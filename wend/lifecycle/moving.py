@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from wend import outbox
-from wend.errors import Conflict, InvalidDocument, NotFound, Problem
+from wend.errors import Conflict, InvalidDocument, Problem
 from wend.journeys.definition import JourneyVersion
 from wend.journeys.graph import Graph
 from wend.journeys.problems import did_you_mean
@@ -25,7 +25,7 @@ from wend.journeys.state import EXIT, Mark, RunState
 from wend.lifecycle import audit
 from wend.lifecycle.publishing import IllegalTransition
 from wend.lifecycle.versions import load_version
-from wend.storage.database import chunks, lock_journey
+from wend.storage.database import chunks, hold_journey
 from wend.storage.tables import moves, runs
 
 MOVING_STATES = frozenset({"scheduled", "live", "paused", "closed"})
@@ -108,9 +108,7 @@ def move(
         InvalidDocument: A step is gone and not mapped, or is mapped to one that is not there; every problem at once.
         NothingToMove: No run fits.
     """
-    row = lock_journey(connection, key, share=False)
-    if row is None:
-        raise NotFound("journey", key)
+    row = hold_journey(connection, key)
     if row.state not in MOVING_STATES:
         raise IllegalTransition(key, row.state, "moved", "Nobody is inside.")
     planned, chosen = _plan(connection, key, moving, lock=True)

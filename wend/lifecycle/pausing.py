@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from wend import outbox
-from wend.errors import Conflict, NotFound
+from wend.errors import Conflict
 from wend.lifecycle import audit
 from wend.lifecycle.publishing import IllegalTransition
-from wend.storage.database import lock_journey
+from wend.storage.database import hold_journey, lock_journey
 from wend.storage.tables import entries, journeys, runs
 
 PAUSING_STATES = frozenset({"scheduled", "live"})
@@ -83,7 +83,7 @@ def pause(
         IllegalTransition: It is neither scheduled nor live.
         ResumesInThePast: ``resume_at`` is not after now.
     """
-    row = _lock(connection, key)
+    row = hold_journey(connection, key)
     if row.state not in PAUSING_STATES:
         raise IllegalTransition(key, row.state, "paused", "Only a scheduled or live one can.")
     if resume_at is not None and resume_at <= now:
@@ -114,7 +114,7 @@ def resume(
         NotFound: There is no such journey.
         IllegalTransition: It is not paused.
     """
-    row = _lock(connection, key)
+    row = hold_journey(connection, key)
     if row.state != "paused":
         raise IllegalTransition(key, row.state, "resumed", "Only a paused one can.")
     chosen = Pause(**row.pause)
@@ -147,7 +147,7 @@ def resume_later(
         IllegalTransition: It is not paused.
         ResumesInThePast: ``resume_at`` is not after now.
     """
-    row = _lock(connection, key)
+    row = hold_journey(connection, key)
     if row.state != "paused":
         raise IllegalTransition(key, row.state, "resumed", "Only a paused one can.")
     if resume_at <= now:
@@ -185,13 +185,6 @@ def _start_queued(connection: Connection, key: str, now: datetime) -> None:
     for occurrence, due_at in connection.execute(under_way).all():
         told = {"occurrence": occurrence, "due_at": due_at.isoformat(), "anew": True}
         outbox.put(connection, "enter", key, now, told)
-
-
-def _lock(connection: Connection, key: str) -> sa.Row[Any]:
-    row = lock_journey(connection, key, share=False)
-    if row is None:
-        raise NotFound("journey", key)
-    return row
 
 
 def _count(connection: Connection, key: str, state: str) -> PausedJourney:

@@ -24,7 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool
 
-from wend.errors import Conflict, InvalidDocument, Problem, Unavailable
+from wend.errors import Conflict, InvalidDocument, NotFound, Problem, Unavailable
 from wend.storage.exclusive import FileLock, Turns
 from wend.storage.tables import journeys, profiles, runs
 
@@ -236,6 +236,18 @@ def lock_journey(connection: Connection, key: str, share: bool = True) -> sa.Row
         query = query.where(turn(sa.cast(number, sa.BigInteger)).is_not(None))
     locking = query.with_for_update(read=True) if share else query.with_for_update(key_share=True)
     return connection.execute(locking).one_or_none()
+
+
+def hold_journey(connection: Connection, key: str) -> sa.Row[Any]:
+    """Return the journey's row as ``lock_journey`` does, locked alone: for whoever changes what it is.
+
+    Raises:
+        NotFound: There is no such journey.
+    """
+    row = lock_journey(connection, key, share=False)
+    if row is None:
+        raise NotFound("journey", key)
+    return row
 
 
 def lock_profile(connection: Connection, id: UUID) -> sa.Row[Any] | None:
