@@ -63,8 +63,22 @@ def assert_that_it_adds_up(result: dict[str, Any]) -> None:
     assert result["outcomes"] == {"completed": ENTERED}
 
 
-async def test_the_figures_add_up_and_what_does_not_is_seen(tmp_path: Path) -> None:
+async def test_a_demo_that_is_stopped_leaves_nothing_behind_and_goes_on_to_figures_that_add_up(tmp_path: Path) -> None:
     directory = tmp_path / "demo"
+    with program(tmp_path, *demo(directory)) as running:
+        await wend_that_has_sent(directory, running, mails=1)
+        started = descendants(running.process.pid)
+        assert len(started) >= 4, "Temporal, sink, Wend, reader"
+        running.signal(signal.SIGTERM)
+        assert running.wait() == 130
+        await assert_gone(started)
+        assert f"--dir {directory}" in running.err
+    with closing(sqlite3.connect(directory / "sink.db")) as sink:
+        mailed = {address for (address,) in sink.execute("SELECT recipient FROM message")}
+    other = command_within(tmp_path, *demo(directory, members=7))
+    assert other.wait() == 1
+    assert f"--members {MEMBERS}" in other.err
+
     ran = command_within(tmp_path, *demo(directory))
     assert ran.wait() == 0, ran.out + ran.err
     result = ran.json
@@ -72,10 +86,11 @@ async def test_the_figures_add_up_and_what_does_not_is_seen(tmp_path: Path) -> N
     people = [each for each in invent(MEMBERS, 0) if not each.employee and "email" in each.profile.identities]
     curious = [each.profile for each in people if is_curious(each.profile.identities["email"] or "")]
     assert result["emails"] == ENTERED
-    assert result["clicks"] == len(curious)
-    assert result["texts"] == len([each for each in curious if "phone" in each.identities])
+    # Nobody clicked while the demo stood still, and who was mailed before that may have been too late afterwards.
+    late = len([each for each in curious if each.identities["email"] in mailed])
+    assert len(curious) - late <= result["clicks"] <= len(curious)
     assert result["texts"] + result["no_address"] == result["clicks"]
-    assert result["uncertain"] == 0
+    assert result["uncertain"] == 0, "whoever is stopped finishes what it sends"
     assert ran.err == ""
 
     see_that_it_sees(directory)
@@ -101,7 +116,7 @@ def see_that_it_sees(directory: Path) -> None:
                 return list(tally(connection, delivered, followed).problems)
 
         first, *others = delivered
-        clicked = next(iter(followed))
+        clicked = list(followed)[-1]  # the first may have been too late
         not_clicked = next(each.message_id for each in delivered if each.message_id not in followed)
         assert problems(delivered, followed) == []
         seen = {
@@ -127,25 +142,6 @@ async def test_wend_killed_in_the_middle_changes_no_figure(tmp_path: Path) -> No
     assert result["restarts"] == 1
     assert "was ended from outside; it runs again" in running.err
     assert ENTERED - result["uncertain"] <= result["emails"] <= ENTERED
-
-
-async def test_a_demo_that_is_stopped_leaves_nothing_behind_and_can_go_on(tmp_path: Path) -> None:
-    directory = tmp_path / "demo"
-    with program(tmp_path, *demo(directory)) as running:
-        await wend_that_has_sent(directory, running, mails=1)
-        started = descendants(running.process.pid)
-        assert len(started) >= 4, "Temporal, sink, Wend, reader"
-        running.signal(signal.SIGTERM)
-        assert running.wait() == 130
-        await assert_gone(started)
-        assert f"--dir {directory}" in running.err
-
-    went_on = command_within(tmp_path, *demo(directory))
-    assert went_on.wait() == 0, went_on.out + went_on.err
-    assert_that_it_adds_up(went_on.json)
-    other = command_within(tmp_path, *demo(directory, members=7))
-    assert other.wait() == 1
-    assert f"--members {MEMBERS}" in other.err
 
 
 def command_within(directory: Path, *words: object) -> Program:

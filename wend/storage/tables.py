@@ -336,6 +336,14 @@ sent_messages = sa.Table(  # the ledger
     sa.Column("detail", sa.Text),
     sa.Column("reference", sa.Text),  # the provider's own id
     sa.Column("only_key", sa.Text),  # set where an address gets this message once per journey or entry
+    # What the provider told afterwards: the earliest instant that it named for each, so that order and copies of its
+    # events do not matter.
+    sa.Column("delivered_at", Instant),
+    sa.Column("opened_at", Instant),
+    sa.Column("clicked_at", Instant),
+    sa.Column("bounced_at", Instant),
+    sa.Column("rejected_at", Instant),  # it never took the message, or dropped it
+    sa.Column("resend_asked_at", Instant),  # an operator has it sent again; null once that has ended
     sa.UniqueConstraint("run_id", "step", "visit"),
     sa.Index(
         "uq_sent_messages_only_key",
@@ -353,7 +361,33 @@ sent_messages = sa.Table(  # the ledger
         sqlite_where=sa.text("state = 'uncertain'"),
         postgresql_where=sa.text("state = 'uncertain'"),
     ),
+    sa.Index(  # whose attempt may have died
+        "ix_sent_messages_claimed",
+        "journey_key",
+        "claimed_at",
+        sqlite_where=sa.text("state = 'claimed'"),
+        postgresql_where=sa.text("state = 'claimed'"),
+    ),
+    sa.Index(  # by which a provider may call it
+        "ix_sent_messages_reference",
+        "reference",
+        sqlite_where=sa.text("reference IS NOT NULL"),
+        postgresql_where=sa.text("reference IS NOT NULL"),
+    ),
     sa.Index(None, "profile_id"),
+)
+
+provider_events = sa.Table(  # what providers told about messages, as it came; each once
+    "provider_events",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("key", sa.Text, nullable=False, unique=True),  # the provider's own id of the event
+    sa.Column("message_id", sa.ForeignKey("sent_messages.id"), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),  # delivered | opened | clicked | bounced | rejected
+    sa.Column("occurred_at", Instant, nullable=False),  # as the provider says
+    sa.Column("received_at", Instant, nullable=False),
+    sa.Column("detail", sa.Text),  # a code; nothing of a person
+    sa.Index(None, "message_id"),
 )
 
 sent_links = sa.Table(
@@ -399,6 +433,22 @@ audit = sa.Table(  # who did what; never changed
     sa.Column("detail", Json, nullable=False),
     sa.Index(None, "journey_key", "id"),
     sa.Index(None, "profile_id"),
+)
+
+reconciliations = sa.Table(  # comparisons of a journey's rows with each other and with Temporal
+    "reconciliations",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("journey_key", sa.Text, nullable=False),
+    sa.Column("asked_at", Instant, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),  # as the caller said it; ``wend`` by schedule
+    sa.Column("options", Json, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # asked → running → done | failed
+    sa.Column("started_at", Instant),
+    sa.Column("finished_at", Instant),
+    sa.Column("report", Json),  # what was found, by kind; what was repaired, what remains
+    sa.Column("error", sa.Text),
+    sa.Index(None, "journey_key", "asked_at"),
 )
 
 # -- towards Temporal, and callers' retries -----------------------------------------------------------------------
