@@ -27,14 +27,18 @@ class EntryActivities:
         desk: Opens entries.
         timetable: Says what is due.
         threads: Where database work runs.
+        task_queue: Where entries wait for a worker.
     """
 
-    def __init__(self, client: Client, desk: EntryDesk, timetable: Timetable, threads: Threads) -> None:
+    def __init__(
+        self, client: Client, desk: EntryDesk, timetable: Timetable, threads: Threads, task_queue: str
+    ) -> None:
         self._client = client
         self._desk = desk
         self._timetable = timetable
         self._watcher = Watcher(timetable.database, timetable.versions)
         self._threads = threads
+        self._task_queue = task_queue
 
     @activity.defn(name=wire.OPEN_ENTRY)
     async def open_entry(self, opening: wire.OpenInput) -> wire.EntryFigures:
@@ -108,7 +112,7 @@ class EntryActivities:
         """Fill the journey's Temporal Schedule up, or remove it; return how many occurrences it holds."""
         ahead = await self._threads.run(self._timetable.ahead, entry.journey, activity.info().started_time)
         wanted = replace(ahead, overdue=False) if ahead else None  # whoever asks was fired just now
-        await ensure_schedule(self._client, entry.journey, wanted, activity.info().task_queue)
+        await ensure_schedule(self._client, entry.journey, wanted, self._task_queue)
         return len(ahead.coming) if ahead else 0
 
 

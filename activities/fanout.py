@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 from activities.threads import Threads
 from wend import wire
 from wend.launching import launch
+from wend.runs.queues import SendQueues
 from wend.runs.starting import Starter, StartOrder
 
 IN_FLIGHT = 16
@@ -37,12 +38,14 @@ class FanOutActivities:
         client: Starts workflows.
         starter: Claims pending runs, as fast as they may start.
         threads: Where database work runs.
+        queues: Where first messages wait.
     """
 
-    def __init__(self, client: Client, starter: Starter, threads: Threads) -> None:
+    def __init__(self, client: Client, starter: Starter, threads: Threads, queues: SendQueues) -> None:
         self._client = client
         self._starter = starter
         self._threads = threads
+        self._queues = queues
 
     @activity.defn(name=wire.START_RUNS)
     async def start_runs(self, start: wire.StartInput) -> wire.FanOut:
@@ -57,27 +60,31 @@ class FanOutActivities:
         clock = _Clock()
         done = 0
         claiming = self._claim(start.entry_id, clock)
-        while True:
-            if orders := await claiming:
-                claiming = self._claim(start.entry_id, clock)
-                done += await self._launch_all(orders, clock)
-            else:
-                hold = await self._threads.run(self._starter.held, start.entry_id, clock.now())
-                if hold is None:
-                    return wire.FanOut(done)
-                if hold.until - clock.now() > PATIENCE:
-                    left = await self._threads.run(self._starter.left, start.entry_id)
-                    return wire.FanOut(done, left, hold.until, hold.why)
-                await _wait(hold.until - clock.now())
-                claiming = self._claim(start.entry_id, clock)
-            activity.heartbeat(done)
-            if activity.is_worker_shutdown():
-                await self._launch_all(await claiming, clock)
-                raise ApplicationError(
-                    "This worker stops; the next attempt goes on.",
-                    type="WorkerStops",
-                    category=ApplicationErrorCategory.BENIGN,
-                )
+        try:
+            while True:
+                if orders := await asyncio.shield(claiming):
+                    claiming = self._claim(start.entry_id, clock)
+                    done += await self._launch_all(orders, clock)
+                else:
+                    hold = await self._threads.run(self._starter.held, start.entry_id, clock.now())
+                    if hold is None:
+                        return wire.FanOut(done)
+                    if hold.until - clock.now() > PATIENCE:
+                        left = await self._threads.run(self._starter.left, start.entry_id)
+                        return wire.FanOut(done, left, hold.until, hold.why)
+                    await _wait(hold.until - clock.now())
+                    claiming = self._claim(start.entry_id, clock)
+                activity.heartbeat(done)
+                if activity.is_worker_shutdown():
+                    await self._launch_all(await claiming, clock)
+                    raise ApplicationError(
+                        "This worker stops; the next attempt goes on.",
+                        type="WorkerStops",
+                        category=ApplicationErrorCategory.BENIGN,
+                    )
+        except BaseException:
+            await self._let_go(claiming, clock)
+            raise
 
     def _claim(self, entry_id: UUID, clock: "_Clock") -> "asyncio.Task[list[StartOrder]]":
         """Claim a batch while the one before is being started."""
@@ -86,21 +93,31 @@ class FanOutActivities:
     async def _launch_all(self, orders: Sequence[StartOrder], clock: "_Clock") -> int:
         gate = asyncio.Semaphore(IN_FLIGHT)
 
-        async def one(order: StartOrder) -> UUID:
+        async def one(order: StartOrder) -> None:
             async with gate:
-                await launch(self._client, order, activity.info().task_queue)
-            return order.run_id
+                await launch(self._client, order, self._queues.task_queue, self._queues)
+            started.append(order.run_id)
 
-        results = await asyncio.gather(*map(one, orders), return_exceptions=True)
-        started = [each for each in results if isinstance(each, UUID)]
-        if started:
-            await self._threads.run(self._starter.mark_started, started, clock.now())
+        started: list[UUID] = []
+        try:
+            results = await asyncio.gather(*map(one, orders), return_exceptions=True)
+        finally:
+            if started:
+                await self._threads.run(self._starter.mark_started, started, clock.now())
+            if left := list({order.run_id for order in orders} - set(started)):
+                await self._threads.run(self._starter.let_go, left, clock.now())
         for each in results:
             if isinstance(each, RPCError):
                 log.warning("starts failed", failed=len(orders) - len(started), error=each.message)
             if isinstance(each, BaseException):
                 raise each
         return len(started)
+
+    async def _let_go(self, claiming: "asyncio.Task[list[StartOrder]]", clock: "_Clock") -> None:
+        """Let the next attempt have at once what this one has claimed ahead."""
+        (claimed,) = await asyncio.gather(claiming, return_exceptions=True)
+        if isinstance(claimed, list) and claimed:  # a claim that failed claimed nobody
+            await self._threads.run(self._starter.let_go, [order.run_id for order in claimed], clock.now())
 
 
 class _Clock:

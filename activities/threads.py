@@ -1,9 +1,12 @@
 """Where database work of ``async`` activities runs: never on an event loop."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import ParamSpec, TypeVar
+
+from wend.errors import Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,3 +22,19 @@ class Threads:
         """Return what the call returns."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, lambda: call(*args, **kwargs))
+
+    async def insist(self, until: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what a transaction returns, trying again until an instant of the monotonic clock.
+
+        Raises:
+            Unavailable: The database did not come back in time.
+        """
+        pause = 0.2
+        while True:
+            try:
+                return await self.run(call, *args, **kwargs)
+            except Unavailable:
+                if time.monotonic() + pause > until:
+                    raise
+                await asyncio.sleep(pause)
+                pause *= 2

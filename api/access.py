@@ -8,7 +8,7 @@ are of the same site to the browser and which the Host header alone gives away.
 import re
 from hmac import compare_digest
 from ipaddress import ip_address
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 from urllib.parse import urlsplit
 
 from fastapi import Request, Security
@@ -16,7 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import ForeignHost, ForeignPage, Unauthorized, answer
-from api.parts import ApiParts, Parts
+from api.parts import Parts
 
 _bearer: Final = HTTPBearer(auto_error=False, description="The value of `WEND_API_TOKEN`; not asked for on loopback.")
 _OWN_SITES: Final = frozenset({"same-origin", "none"})
@@ -26,6 +26,18 @@ _PUBLIC_BELOW: Final = "/c/"
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]*)?")
 
 
+class Door(Protocol):
+    """What decides on who may ask."""
+
+    @property
+    def public_url(self) -> str:
+        """Where recipients reach this address; no slash at the end."""
+
+    @property
+    def api_token(self) -> str | None:
+        """Bearer token that is asked for; ``None`` asks for none."""
+
+
 class HostGuard:
     """Refuses requests to a name that is neither loopback's nor the public one, while no token is configured.
 
@@ -33,10 +45,10 @@ class HostGuard:
 
     Args:
         app: What is guarded.
-        parts: Of the API.
+        parts: Say who may ask.
     """
 
-    def __init__(self, app: ASGIApp, parts: ApiParts) -> None:
+    def __init__(self, app: ASGIApp, parts: Door) -> None:
         self._app = app
         self._own = urlsplit(parts.public_url).hostname
         self._open = parts.api_token is not None  # a token is not in a browser's keeping: no page can lend it
@@ -61,13 +73,23 @@ async def authorise(
         Unauthorized: The token is missing or wrong.
         ForeignPage: No token is configured, and a page of another site asks.
     """
-    if parts.api_token is None:
-        if _is_foreign(request, parts.public_url):
+    admit(request, parts, None if given is None else given.credentials)
+
+
+def admit(request: Request, door: Door, token: str | None) -> None:
+    """Return if the request may pass; ``token`` is what it brings.
+
+    Raises:
+        Unauthorized: The token is missing or wrong.
+        ForeignPage: No token is configured, and a page of another site asks.
+    """
+    if door.api_token is None:
+        if _is_foreign(request, door.public_url):
             raise ForeignPage
         return
-    if given is None:
+    if token is None:
         raise Unauthorized("This address asks for a token.")
-    if not compare_digest(given.credentials.encode(), parts.api_token.encode()):
+    if not compare_digest(token.encode(), door.api_token.encode()):
         raise Unauthorized("The token is not the right one.")
 
 

@@ -17,8 +17,10 @@ from api.messages.routes import router as messages
 from api.metrics.routes import router as metrics
 from api.parts import ApiParts
 from api.profiles.routes import router as profiles
+from api.reconciliations.routes import router as reconciliations
 from api.runs.routes import router as runs
 from api.segments.routes import router as segments
+from api.sends.routes import router as sends
 from api.strictness import known_query
 from api.top.routes import router as top
 from api.tracking.routes import router as tracking
@@ -39,8 +41,10 @@ _RESOURCES: Final[tuple[APIRouter, ...]] = (
     messages,
     journeys,
     running,
+    reconciliations,
     schema,
     runs,
+    sends,
     events,
     audit,
     top,

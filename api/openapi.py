@@ -17,6 +17,7 @@ TAGS: Final = [
     {"name": "messages", "description": "Content for one channel: drafts, and ready versions."},
     {"name": "journeys", "description": "Drafts, checks, publishing, pauses, changes, the end, and figures."},
     {"name": "runs", "description": "One person's passage through a journey."},
+    {"name": "sent messages", "description": "What became of what was sent, and what providers tell of it."},
     {"name": "events", "description": "What happened to people."},
     {"name": "audit", "description": "Who did what."},
     {"name": "metrics", "description": "What alarms are made of, for Prometheus."},

@@ -13,6 +13,7 @@ from wend.events.recording import EventLog
 from wend.lifecycle.versions import Versions
 from wend.messages.tokens import TokenKeys
 from wend.storage.database import Database
+from wend.telemetry import Telemetry
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class ApiParts:
         api_token: Bearer token that ``/v1`` asks for; ``None`` asks for none, which is for loopback alone.
         default_region: ISO country of phone numbers without ``+``.
         ready: Raises ``Unavailable`` while something beside the database is not ready.
+        telemetry: What this process has seen.
     """
 
     database: Database
@@ -36,6 +38,7 @@ class ApiParts:
     api_token: str | None = field(default=None, repr=False)
     default_region: str | None = None
     ready: Callable[[], None] | None = None
+    telemetry: Telemetry = field(default_factory=lambda: Telemetry("api"))
 
     @cached_property
     def events(self) -> EventLog:

@@ -64,7 +64,7 @@ async def measure_wend(rig: Rig, key: str, count: int, pause: timedelta) -> Meas
     already = len(rig.email.sent)
     async with rig.worker():
         rig.publish(key, steps(pause), entry)
-        relaying = asyncio.create_task(rig.relay.run())
+        relaying = asyncio.create_task(rig.relay.run(asyncio.Event()))
         clicked = already
         while True:
             if _count(rig.database, key):

@@ -62,8 +62,8 @@ def _sections(found: dict[str, Command]) -> Iterator[str]:
         text, _, example = (command.help or "").partition("Example:")
         if text.strip():
             yield _markdown(text.strip())
-        if isinstance(command, TyperGroup):
-            continue
+        if isinstance(command, TyperGroup) and not parameters(command):
+            continue  # what has options of its own does something without a command as well
         arguments = [each for each in parameters(command) if isinstance(each, TyperArgument)]
         usage = " ".join([name, *map(_usage, arguments), "[OPTIONS]"])
         yield f"```\n{usage}\n```"

@@ -20,10 +20,13 @@ from temporalio.client import WorkflowHandle
 
 from activities import fanout
 from tools.rig import LINK, Rig, installed
-from wend.channels.port import Refused
+from wend.channels.port import NotAccepted, Refused, Unknown
+from wend.journeys.state import message_id
 from wend.lifecycle.ending import stop
+from wend.reconciling.asking import Options, ask
 from wend.runs.reading import page_runs
-from wend.wire import SEGMENT_ENTRY, EntryFigures, EntryInput
+from wend.sends.operating import ask_resend
+from wend.wire import RECONCILE_ALL, SEGMENT_ENTRY, EntryFigures, EntryInput
 
 HISTORIES = Path("tests/replay/histories")
 
@@ -113,6 +116,43 @@ async def stopped(rig: Rig) -> WorkflowHandle[Any, Any]:
     return handle
 
 
+async def resent(rig: Rig) -> WorkflowHandle[Any, Any]:
+    """An uncertain message is sent again, on the second try."""
+    rig.publish("resent", [*mail_and_wait()[:1], {"id": "pause", "type": "wait", "for": "P30D"}])
+    rig.email.script(Unknown("timed_out"))
+    async with rig.worker():
+        run_id, _ = await rig.start("resent")
+        await rig.until(run_id, lambda run: run.step == "pause")
+        rig.email.script(NotAccepted("rate_limited", retry_after=timedelta(milliseconds=50)))
+        id = message_id(run_id, "announce", 1)
+        with rig.database.write() as connection:
+            asked_at = ask_resend(connection, id, datetime.now(UTC))
+        await rig.relay.deliver_all()
+        handle = rig.client.get_workflow_handle(f"resend/{id}/{asked_at.isoformat()}")
+        await handle.result()
+    return handle
+
+
+async def reconciled(rig: Rig) -> WorkflowHandle[Any, Any]:
+    """A journey is compared with what Temporal has, and everything fits together."""
+    rig.publish("reconciled", [{"id": "pause", "type": "wait", "for": "P30D"}])
+    async with rig.worker():
+        with rig.database.write() as connection:
+            ask(connection, "reconciled", Options(), datetime.now(UTC))
+        await rig.relay.deliver_all()
+        handle = rig.client.get_workflow_handle("reconcile/reconciled")
+        await handle.result()
+    return handle
+
+
+async def all_reconciled(rig: Rig) -> WorkflowHandle[Any, Any]:
+    """Every journey that is not over is to be compared."""
+    async with rig.worker():
+        handle = await rig.client.start_workflow(RECONCILE_ALL, id="wend/reconcile", task_queue="wend")
+        await handle.result()
+    return handle
+
+
 async def entry(rig: Rig) -> WorkflowHandle[Any, Any]:
     """A segment of three enters."""
     await _entered(rig, "entered")
@@ -181,6 +221,9 @@ RECORDINGS: dict[str, Callable[[Rig], Awaitable[WorkflowHandle[Any, Any]]]] = {
     "journey_run_refused": refused,
     "journey_run_stopped": stopped,
     "journey_run_first_answer": first_answer,
+    "message_resend": resent,
+    "reconcile_all": all_reconciled,
+    "reconciliation": reconciled,
     "segment_entry": entry,
     "segment_entry_held": entry_held,
     "segment_entry_continued": entry_continued,

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from temporalio.client import Client, WorkflowHandle
-from temporalio.worker import Worker
 
 from wend.channels.factory import Channels
 from wend.channels.memory import MemoryEmailChannel, MemorySmsChannel
@@ -29,6 +28,7 @@ from wend.segments.rules import parse_rule
 from wend.storage import schema
 from wend.storage.database import Database
 from wend.temporal import connect, run_workflow_id
+from wend.workers import WorkerGroup
 from worker import Core, build_relay, build_worker
 
 LINK = "product-details"
@@ -45,7 +45,7 @@ class Rig:
         self.relay = build_relay(self.core)
         self.events = EventLog(database, lambda: datetime.now(UTC))
 
-    def worker(self) -> Worker:
+    def worker(self) -> WorkerGroup:
         channels = Channels(self.email, MemorySmsChannel())
         return build_worker(self.core, channels, TokenKeys({1: bytes(range(32))}), "https://wend.example")
 

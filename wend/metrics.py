@@ -3,11 +3,11 @@
 Labels are journeys' keys and states; nothing of a person is in them. Journeys that are over are left out, and those
 that are not have a series for each state from the beginning, at 0: an alarm sees a number grow, and not one appear.
 
-Each figure is served by an index, and costs what it tells of: rows that are not done, runs that are inside. Failed
-runs, sent messages and clicks are not here: those only grow, and counting them would cost more every day.
+Each figure is served by an index, and costs what it tells of: rows that are not done, runs that are inside, that failed
+or that are due. Sent messages and clicks are not here: those only grow, and counting them would cost more every day.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,9 +22,12 @@ from sqlalchemy import Connection
 from wend import outbox
 from wend.entries.pacing import Limits, journey_scope, read_pace, under_ceiling
 from wend.entries.watching import GRACE, Watcher
+from wend.lifecycle.overview import LATE_AFTER
 from wend.lifecycle.versions import Versions
+from wend.reconciling.measuring import read_standings
 from wend.storage.database import Database
 from wend.storage.tables import entries, journey_versions, journeys, runs, sent_messages
+from wend.telemetry import Telemetry
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -46,20 +49,21 @@ _NOT_DONE: Final = entries.c.state != sa.literal_column("'done'")
 _UNCERTAIN: Final = sent_messages.c.state == sa.literal_column("'uncertain'")
 
 
-def exposition(database: Database, versions: Versions, now: datetime) -> bytes:
+def exposition(database: Database, versions: Versions, telemetry: Telemetry, now: datetime | None = None) -> bytes:
     """Return all metrics as ``CONTENT_TYPE`` has them.
 
     Args:
-        database: Where they are.
+        database: Where those are that all processes share.
         versions: Of journeys.
-        now: The instant of the scrape.
+        telemetry: Has those of this process.
+        now: The instant of the scrape; the host's clock's unless it is given.
 
     Raises:
         Unavailable: The database does not answer now.
     """
     registry = CollectorRegistry()
-    registry.register(DatabaseCollector(database, versions, now))
-    return generate_latest(registry)
+    registry.register(DatabaseCollector(database, versions, now or telemetry.clock()))
+    return generate_latest(registry) + generate_latest(telemetry.registry)
 
 
 class DatabaseCollector(Collector):
@@ -95,12 +99,14 @@ class DatabaseCollector(Collector):
                 *_of_occurrences(connection, keys, overdue),
                 *_of_open_entries(connection, self._versions, keys, self._now),
                 *_of_outbox(connection, self._now),
-                _of_runs(connection, keys),
+                *_of_runs(connection, keys),
+                *_of_overdue_runs(connection, keys, self._now),
                 _of_sends(connection, keys),
+                *_of_reconciliations(connection, keys, self._now),
             ]
 
 
-def _by_journey(name: str, help: str, keys: Iterable[str], values: dict[str, int]) -> Metric:
+def _by_journey(name: str, help: str, keys: Iterable[str], values: Mapping[str, float]) -> Metric:
     family = GaugeMetricFamily(name, help, labels=["journey"])
     for key in keys:
         family.add_metric([key], values.get(key, 0))
@@ -192,22 +198,50 @@ def _of_outbox(connection: Connection, now: datetime) -> Iterator[Metric]:
     yield GaugeMetricFamily("wend_outbox_oldest_seconds", "For how long the oldest of it has been waiting.", age)
 
 
-def _of_runs(connection: Connection, keys: list[str]) -> Metric:
-    # Version by version, as the index on runs begins: runs that have ended are not looked at.
-    inside = sa.select(sa.func.count()).where(
+def _of_runs(connection: Connection, keys: list[str]) -> Iterator[Metric]:
+    yield _by_journey("wend_runs_inside", "Runs that have not ended.", keys, _count_runs(connection, _OPEN))
+    yield _by_journey("wend_runs_failed", "Runs that failed, ever.", keys, _count_runs(connection, ("failed",)))
+
+
+def _count_runs(connection: Connection, states: tuple[str, ...]) -> dict[str, int]:
+    # Version by version, as the index on runs begins: runs in other states are not looked at.
+    theirs = sa.select(sa.func.count()).where(
         runs.c.journey_key == journey_versions.c.journey_key,
         runs.c.version == journey_versions.c.version,
-        runs.c.state.in_(_OPEN),
+        runs.c.state.in_(states),
     )
     by_version = (
-        sa.select(journey_versions.c.journey_key, inside.scalar_subquery().label("inside"))
+        sa.select(journey_versions.c.journey_key, theirs.scalar_subquery())
         .join(journeys, journeys.c.key == journey_versions.c.journey_key)
         .where(journeys.c.state.in_(_LIVING))
     )
     counted: dict[str, int] = {}
     for key, count in connection.execute(by_version):
         counted[key] = counted.get(key, 0) + count
-    return _by_journey("wend_runs_inside", "Runs that have not ended.", keys, counted)
+    return counted
+
+
+def _of_overdue_runs(connection: Connection, keys: list[str], now: datetime) -> Iterator[Metric]:
+    overdue = (
+        sa.select(runs.c.journey_key, sa.func.count(), sa.func.min(runs.c.parked_until))
+        .where(
+            runs.c.journey_key.in_(keys),
+            # the condition of the index, in its own words
+            runs.c.parked_until.is_not(None),
+            runs.c.held_at.is_(None),
+            runs.c.ended_at.is_(None),
+            runs.c.parked_until < now - LATE_AFTER,
+        )
+        .group_by(runs.c.journey_key)
+    )
+    counted: dict[str, int] = {}
+    longest: dict[str, float] = {}
+    for key, count, since in connection.execute(overdue):
+        counted[key], longest[key] = count, (now - since).total_seconds()
+    seconds = LATE_AFTER // timedelta(seconds=1)
+    told = f"Runs that were to ask where they go more than {seconds} seconds ago, and have not asked."
+    yield _by_journey("wend_runs_overdue", told, keys, counted)
+    yield _by_journey("wend_runs_overdue_seconds", "For how long the first of them has been due.", keys, longest)
 
 
 def _of_sends(connection: Connection, keys: list[str]) -> Metric:
@@ -216,3 +250,18 @@ def _of_sends(connection: Connection, keys: list[str]) -> Metric:
     )
     told = "Sends of which nobody knows whether the provider took them."
     return _by_journey("wend_sends_uncertain", told, keys, dict(connection.execute(uncertain).all()))
+
+
+def _of_reconciliations(connection: Connection, keys: list[str], now: datetime) -> Iterator[Metric]:
+    told = "What the newest reconciliation found and could not mend, by kind."
+    left = GaugeMetricFamily("wend_discrepancies", told, labels=["journey", "kind"])
+    told = "How long ago the newest reconciliation ended; where there was none, since the journey's publication."
+    age = GaugeMetricFamily("wend_reconciled_seconds", told, labels=["journey"])
+    told = "Runs whose next move is overdue by more than a minute, a try to send by more than two hours."
+    stuck = GaugeMetricFamily("wend_runs_stuck", told, labels=["journey"])
+    for key, standing in read_standings(connection, keys, now):
+        for kind, count in standing.remaining.items():
+            left.add_metric([key, kind], count)
+        age.add_metric([key], standing.age.total_seconds())
+        stuck.add_metric([key], standing.stuck)
+    yield from (left, age, stuck)

@@ -16,7 +16,15 @@ from wend.storage.database import skip_locked
 from wend.storage.tables import outbox
 
 Kind = Literal[
-    "start_run", "wake_run", "wake_ended_runs", "wake_held_runs", "ensure_schedule", "remove_schedule", "enter"
+    "start_run",
+    "wake_run",
+    "wake_ended_runs",
+    "wake_held_runs",
+    "ensure_schedule",
+    "remove_schedule",
+    "enter",
+    "resend",
+    "reconcile",
 ]
 
 LEASE = timedelta(seconds=15)
@@ -35,6 +43,7 @@ class Parcel:
     subject: str
     payload: Mapping[str, Any]
     attempts: int
+    created_at: datetime | None = None
 
 
 def put(
@@ -97,7 +106,7 @@ def take(connection: Connection, now: datetime, limit: int) -> list[Parcel]:
             .where(outbox.c.id.in_([row.id for row in rows]))
             .values(due_at=now + LEASE, attempts=outbox.c.attempts + 1)
         )
-    return [Parcel(row.id, row.kind, row.subject, row.payload, row.attempts + 1) for row in rows]
+    return [Parcel(row.id, row.kind, row.subject, row.payload, row.attempts + 1, row.created_at) for row in rows]
 
 
 def _due(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
@@ -115,6 +124,12 @@ def mark_failed(connection: Connection, parcel: Parcel, error: str, now: datetim
     """Have a row tried again, later and later."""
     pause = min(timedelta(milliseconds=250) * 2 ** min(parcel.attempts, 10), SLOWEST)
     connection.execute(sa.update(outbox).where(outbox.c.id == parcel.id).values(due_at=now + pause, error=error[:2000]))
+
+
+def give_back(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    """End the leases of rows that were not delivered: whoever comes next may take them at once."""
+    if ids:
+        connection.execute(sa.update(outbox).where(outbox.c.id.in_(ids)).values(due_at=now))
 
 
 def prune(connection: Connection, before: datetime) -> int:

@@ -4,14 +4,16 @@ Temporal's own come from the standard ``TEMPORAL_*`` environment or profile file
 """
 
 import ipaddress
-from typing import Annotated, Final, Self
+from datetime import timedelta
+from typing import Final, Self
 
-from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from wend.channels.settings import ChannelSettings
+from wend.channels.settings import ChannelSettings, PerSecond
 from wend.errors import WendError
 from wend.messages.tokens import TokenKeys
+from wend.runs.queues import SENDS_AT_ONCE
 
 SHORTEST_TOKEN: Final = 16
 """Characters of the API's key."""
@@ -23,14 +25,6 @@ class MissingSetting(WendError):
     def __init__(self, name: str, remedy: str) -> None:
         super().__init__(f"{name} is not set. {remedy}")
         self.name = name
-
-
-def _without_unit(text: object) -> object:
-    return text.removesuffix("/s") if isinstance(text, str) else text
-
-
-EntryRate = Annotated[int, BeforeValidator(_without_unit)]
-"""Profiles per second: ``500/s``, as in a journey, or ``500``."""
 
 
 class Settings(BaseSettings):
@@ -46,7 +40,15 @@ class Settings(BaseSettings):
         task_queue: Temporal task queue.
         entry_rate: How many profiles all journeys together take in per second, ``20000/s`` or ``20000``; each journey
             keeps to its own rate besides. Starts through the API do not count.
+        sends_at_once: Sends that a worker has under way at once, in each task queue: so many, at most, are uncertain
+            after it was killed. Entries that take people in count here too.
+        deployment: Temporal's name for the workers of this installation, where they are versioned; with a build id.
+        build_id: Of this worker's code. Which build is current is said to Temporal: docs/upgrading.md.
+        reconcile_every: How often every journey that is not over is compared with what Temporal has: ``PT10M``; 0:
+            never.
         channels: Providers.
+        metrics_host: Address that a worker or a relay tells its metrics on; the API tells its own on ``host``.
+        metrics_port: And the port; without it they are not told.
         log_format: ``json``, or ``console`` for people.
     """
 
@@ -61,8 +63,14 @@ class Settings(BaseSettings):
     public_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:8000")
     token_keys: SecretStr | None = None
     task_queue: str = Field(default="wend", min_length=1)
-    entry_rate: EntryRate = Field(default=20_000, ge=1, le=999_999)
+    entry_rate: PerSecond = Field(default=20_000, ge=1, le=999_999)
+    sends_at_once: int = Field(default=SENDS_AT_ONCE, ge=4, le=1000)
+    deployment: str | None = Field(default=None, pattern="^[A-Za-z0-9_-]{1,100}$")
+    build_id: str | None = Field(default=None, pattern="^[A-Za-z0-9._-]{1,100}$")
+    reconcile_every: timedelta = Field(default=timedelta(minutes=10), ge=timedelta(0), le=timedelta(days=7))
     channels: ChannelSettings = ChannelSettings()
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
     log_format: str = Field(default="console", pattern="^(json|console)$")
     default_region: str | None = Field(default=None, pattern="^[A-Z]{2}$")
 
@@ -72,8 +80,19 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"the API would listen on {self.host} without a key; set WEND_API_TOKEN, or WEND_HOST=127.0.0.1"
             )
+        if self.api_token is None and self.metrics_port is not None and not is_loopback(self.metrics_host):
+            raise ValueError(
+                f"metrics would be told on {self.metrics_host} without a key; set WEND_API_TOKEN, or "
+                "WEND_METRICS_HOST=127.0.0.1"
+            )
         if self.api_token is not None and len(self.api_token.get_secret_value()) < SHORTEST_TOKEN:
             raise ValueError(f"WEND_API_TOKEN is shorter than {SHORTEST_TOKEN} characters")
+        return self
+
+    @model_validator(mode="after")
+    def _builds_belong_to_a_deployment(self) -> Self:
+        if (self.deployment is None) != (self.build_id is None):
+            raise ValueError("WEND_DEPLOYMENT and WEND_BUILD_ID are set both, or neither: together they name a build")
         return self
 
     def keys(self) -> TokenKeys:

@@ -20,6 +20,12 @@ OPEN_ENTRY = "open_entry"
 START_RUNS = "start_runs"
 FINISH_ENTRY = "finish_entry"
 REFILL_SCHEDULE = "refill_schedule"
+RECONCILIATION = "Reconciliation"
+RECONCILE_ALL = "ReconcileAll"
+RECONCILE_JOURNEY = "reconcile_journey"
+ASK_FOR_RECONCILIATIONS = "ask_for_reconciliations"
+MESSAGE_RESEND = "MessageResend"
+RESEND_MESSAGE = "resend_message"
 
 INTERPRETER = 1
 """The version of the workflows' loop that a run is started for."""
@@ -38,6 +44,7 @@ class Instruction:
         reason: Of a finish.
         detail: Of a failure.
         path: The moves that led here, a line each.
+        queue: Of a send: the task queue to put it into; ``None``: the run's own.
     """
 
     sequence: int
@@ -48,6 +55,7 @@ class Instruction:
     reason: str | None = None
     detail: str | None = None
     path: tuple[str, ...] = ()
+    queue: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,10 +91,15 @@ class AdvanceInput:
 
 @dataclass(frozen=True)
 class SendInput:
-    """Has a run's message sent."""
+    """Has a run's message sent.
+
+    Attributes:
+        follows: The workflow puts a send into the queue that an answer names; those of before there were any do not.
+    """
 
     run_id: UUID
     sequence: int
+    follows: bool = False
 
 
 @dataclass(frozen=True)
@@ -189,3 +202,48 @@ class FinishInput:
     """Closes an entry."""
 
     entry_id: UUID
+
+
+@dataclass(frozen=True)
+class ResendInput:
+    """Has a message sent again that an operator asked for.
+
+    Attributes:
+        asked_at: Names the asking.
+        tries: Of the message, when it was asked.
+        summary: Says it to operators.
+    """
+
+    message_id: UUID
+    asked_at: datetime
+    tries: int
+    channel: Literal["email", "sms"]
+    summary: str
+
+
+@dataclass(frozen=True)
+class ResendEnd:
+    """How the message stands then, and why.
+
+    Attributes:
+        queue: Nothing was done: the task queue that the channel's sends wait in, to be asked there.
+    """
+
+    state: str
+    reason: str | None = None
+    queue: str | None = None
+
+
+@dataclass(frozen=True)
+class ReconcileInput:
+    """Names a reconciliation; its row says of which journey, and what it is to do."""
+
+    id: UUID
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """How many discrepancies a reconciliation found, and how many of them it repaired."""
+
+    found: int
+    repaired: int

@@ -82,7 +82,8 @@ class JourneyRun:
     async def _send(self) -> wire.Instruction:
         answer: wire.Instruction = await workflow.execute_activity(
             wire.SEND_MESSAGE,
-            wire.SendInput(self._run_id, self._held.sequence),
+            wire.SendInput(self._run_id, self._held.sequence, follows=True),
+            task_queue=self._held.queue,
             result_type=wire.Instruction,
             start_to_close_timeout=policies.SEND_TIMEOUT,
             retry_policy=policies.SEND_RETRY,

@@ -30,6 +30,16 @@ SEND_RETRY = RetryPolicy(
 )
 """For attempts that died or met no database. How often a provider is tried the ledger counts; it sets those pauses."""
 
+RESEND_ERRORS = [*FINAL_ERRORS, "NotFound"]
+
+RESEND_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(minutes=1),
+    non_retryable_error_types=RESEND_ERRORS,
+)
+"""As of any send; a message that is not in the ledger will not come into it."""
+
 ENTRY_TIMEOUT = timedelta(minutes=30)
 """Reading a segment of millions and writing its verdicts is one transaction."""
 
@@ -57,3 +67,14 @@ FANOUT_HEARTBEAT = timedelta(seconds=15)
 
 LONGEST_TIMER = timedelta(days=36_500)
 """Longer waits are waited for in pieces; the server's own arithmetic ends at about 290 years."""
+
+RECONCILE_TIMEOUT = timedelta(days=1)
+"""A million lost workflows take two hours to start anew; its heartbeat says that it lives."""
+
+RECONCILE_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=1)
+)
+"""What cannot be carried out says so itself; anything else is an outage, and it begins again."""
+
+RECONCILE_HEARTBEAT = timedelta(minutes=2)
+"""One comparison of a large journey in SQL may take a minute without a word."""

@@ -18,6 +18,7 @@ from temporalio.common import SearchAttributeKey
 
 with workflow.unsafe.imports_passed_through():
     from wend import wire
+    from wend.runs.queues import entries_queue
     from workflows import policies
 
 _SCHEDULED_AT = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
@@ -48,6 +49,7 @@ class SegmentEntry:
             wire.OPEN_ENTRY,
             wire.OpenInput(entry.journey, fired_at, entry.occurrence, entry.due_at, entry.asked),
             result_type=wire.EntryFigures,
+            task_queue=entries_queue(workflow.info().task_queue),
             start_to_close_timeout=policies.ENTRY_TIMEOUT,
             retry_policy=policies.ENTRY_RETRY,
             summary=f"gives every member of {entry.journey} a verdict",
@@ -73,6 +75,7 @@ class SegmentEntry:
             wire.START_RUNS,
             wire.StartInput(journey, entry_id),
             result_type=_STARTED,
+            task_queue=entries_queue(workflow.info().task_queue),
             start_to_close_timeout=policies.FANOUT_TIMEOUT,
             heartbeat_timeout=policies.FANOUT_HEARTBEAT,
             retry_policy=policies.FANOUT_RETRY,
@@ -85,6 +88,7 @@ class SegmentEntry:
             wire.FINISH_ENTRY,
             wire.FinishInput(entry_id),
             result_type=wire.EntryFigures,
+            task_queue=entries_queue(workflow.info().task_queue),
             start_to_close_timeout=policies.ENTRY_TIMEOUT,
             retry_policy=policies.ENTRY_RETRY,
             summary="counts members, runs and exclusions",
@@ -96,6 +100,7 @@ class SegmentEntry:
         await workflow.execute_activity(
             wire.REFILL_SCHEDULE,
             wire.EntryInput(entry.journey),
+            task_queue=entries_queue(workflow.info().task_queue),
             start_to_close_timeout=policies.SEND_TIMEOUT,
             retry_policy=policies.ENTRY_RETRY,
             summary="fills the schedule up with the next occurrences",

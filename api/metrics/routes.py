@@ -17,4 +17,4 @@ class MetricsText(Response):
 @router.get("/metrics", response_class=MetricsText)
 def read_metrics(parts: Parts) -> MetricsText:
     """Return what alarms are made of, as Prometheus reads it."""
-    return MetricsText(exposition(parts.database, parts.versions, parts.clock()))
+    return MetricsText(exposition(parts.database, parts.versions, parts.telemetry, parts.clock()))

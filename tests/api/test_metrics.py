@@ -10,16 +10,21 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
 
+from api.metrics.app import MetricsDoor, create_metrics_app
 from api.parts import ApiParts
 from tests.api.conftest import LOOPBACK, Api, make_client, make_parts
 from tests.support.world import DAY, MAIL, T0
 from wend.channels.port import Unknown
 from wend.documents import read_document
 from wend.journeys.occurrences import Occurrence
+from wend.lifecycle.overview import LATE_AFTER
+from wend.lifecycle.versions import Versions
 from wend.metrics import STALLED_AFTER
 from wend.storage.database import Database
-from wend.storage.tables import entries, outbox
+from wend.storage.tables import entries, outbox, runs
+from wend.telemetry import Telemetry
 
 TOKEN = "0123456789abcdef-secret"
 OPERATIONS = Path(__file__).parents[2] / "docs/operations.md"
@@ -37,6 +42,12 @@ def scrape(api: Api) -> Series:
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
+
+
+def families(api: Api) -> set[str]:
+    """Return the names of all metrics, whether they have a series yet or not; counters with their ending."""
+    told = text_string_to_metric_families(api.client.get("/metrics").text)
+    return {f"{family.name}_total" if family.type == "counter" else family.name for family in told}
 
 
 def write_entry(api: Api, occurrence: str, **values: Any) -> None:
@@ -61,7 +72,8 @@ def take_in(api: Api) -> None:
 
 def test_a_journey_has_every_series_from_its_publication_on(api: Api) -> None:
     before = scrape(api)
-    assert {name for name, *_ in before} == {"wend_outbox_waiting", "wend_outbox_oldest_seconds"}
+    assert {"wend_outbox_waiting", "wend_outbox_oldest_seconds"} <= {name for name, *_ in before}
+    assert not [key for key in before if "trip" in key]
     publish(api)
     told = scrape(api)
     occurrences = [key for key in told if key[0] == "wend_occurrences"]
@@ -78,9 +90,14 @@ def test_a_journey_has_every_series_from_its_publication_on(api: Api) -> None:
         "wend_entry_pending_runs",
         "wend_entries_stalled",
         "wend_runs_inside",
+        "wend_runs_failed",
+        "wend_runs_overdue",
+        "wend_runs_overdue_seconds",
+        "wend_runs_stuck",
+        "wend_reconciled_seconds",
         "wend_sends_uncertain",
     }
-    assert all(value == 0 for (_, *labels), value in told.items() if labels)
+    assert all(value == 0 for key, value in told.items() if "trip" in key)
 
 
 def test_occurrences_that_took_nobody_in_are_counted_by_state(api: Api) -> None:
@@ -166,6 +183,42 @@ def test_runs_and_uncertain_sends_are_told_of_journeys_that_are_not_over(api: Ap
     assert not [key for key in scrape(api) if "trip" in key]
 
 
+def test_runs_that_fail_are_told(api: Api) -> None:
+    world = api.world
+    world.journey(DAY)
+    for name in ("ada", "bob", "cem"):
+        world.enter(world.person(name))
+    world.journey(DAY, DAY | {"id": "another"})  # failed on either version
+    last = world.enter(world.person("dan"))
+    with world.database.write() as connection:
+        failing = sa.or_(runs.c.id == last, runs.c.profile_id == world.row(last).profile_id)
+        connection.execute(sa.update(runs).where(failing).values(state="failed", ended_at=world.time()))
+    assert scrape(api)["wend_runs_failed", "trip"] == 1
+    with world.database.write() as connection:
+        connection.execute(sa.update(runs).values(state="failed", ended_at=world.time()))
+    told = scrape(api)
+    assert (told["wend_runs_failed", "trip"], told["wend_runs_inside", "trip"]) == (4, 0)
+
+
+def test_runs_that_do_not_ask_when_they_should_are_overdue(api: Api) -> None:
+    world = api.world
+    world.journey(DAY)
+    world.enter(world.person("ada"))
+    world.later(timedelta(minutes=1))
+    world.enter(world.person("bob"))
+    held = world.enter(world.person("cem"))
+    with world.database.write() as connection:
+        connection.execute(sa.update(runs).where(runs.c.id == held).values(held_at=world.time()))
+    world.now = T0 + timedelta(days=1) + LATE_AFTER
+    assert scrape(api)["wend_runs_overdue", "trip"] == 0
+    world.later(timedelta(seconds=1))
+    told = scrape(api)
+    assert (told["wend_runs_overdue", "trip"], told["wend_runs_overdue_seconds", "trip"]) == (1, 6)
+    world.later(timedelta(minutes=1))
+    told = scrape(api)
+    assert (told["wend_runs_overdue", "trip"], told["wend_runs_overdue_seconds", "trip"]) == (2, 66)
+
+
 # -- who may ask ------------------------------------------------------------------------------------------------
 
 
@@ -192,18 +245,46 @@ def test_without_a_database_it_is_told(lost_database: Database) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("token", [None, TOKEN], ids=["without a token", "with one"])
+def test_a_worker_or_a_relay_tells_the_same_and_what_it_has_seen_itself(api_on_sqlite: Api, token: str | None) -> None:
+    publish(api_on_sqlite)
+    parts, door = api_on_sqlite.parts, MetricsDoor(LOOPBACK, token)
+    app = create_metrics_app(parts.database, parts.versions, Telemetry("relay"), door)
+    client = TestClient(app, base_url=LOOPBACK)
+    if token is not None:
+        refused = client.get("/metrics", headers={"authorization": "Bearer another"})
+        assert (refused.status_code, refused.headers["content-type"]) == (401, "application/problem+json")
+        client.headers["authorization"] = f"Bearer {token}"
+    told = client.get("/metrics")
+    assert told.status_code == 200
+    assert told.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'wend_runs_inside{journey="trip"} 0.0' in told.text
+    assert 'wend_process{part="relay"} 1.0' in told.text
+    assert client.get("/v1/journeys").status_code == 404
+    if token is None:
+        assert client.get("/metrics", headers={"sec-fetch-site": "cross-site"}).status_code == 403
+        assert client.get("/metrics", headers={"host": "rebound.example"}).status_code == 403
+
+
+def test_a_worker_without_a_database_says_so(lost_database: Database) -> None:
+    app = create_metrics_app(lost_database, Versions(), Telemetry("worker"), MetricsDoor(LOOPBACK))
+    answer = TestClient(app, base_url=LOOPBACK).get("/metrics")
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
 # -- what is made of it -----------------------------------------------------------------------------------------
 
 
 def test_every_metric_of_the_documented_alarms_is_exported_and_every_alarm_says_what_to_do(api_on_sqlite: Api) -> None:
     publish(api_on_sqlite)
-    exported = {name for name, *_ in scrape(api_on_sqlite)}
+    exported = families(api_on_sqlite)
     text = OPERATIONS.read_text()
     blocks = re.findall(r"^```yaml alerts\n(.*?)^```", text, re.M | re.S)
     rules = [rule for block in blocks for group in read_document(block)["groups"] for rule in group["rules"]]
     assert len(rules) >= 5
     for rule in rules:
-        named = set(re.findall(r"\bwend_\w+", rule["expr"]))
+        named = {re.sub("_(bucket|count|sum)$", "", name) for name in re.findall(r"\bwend_\w+", rule["expr"])}
         assert named, rule
         assert named <= exported, rule
         assert set(rule["annotations"]) == {"summary", "action"}, rule

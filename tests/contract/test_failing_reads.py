@@ -207,7 +207,7 @@ async def opened(world: World, opening: OpenInput, at: datetime, attempt: int = 
     environment.info = replace(environment.info, started_time=at, attempt=attempt)
     with ThreadPoolExecutor(1) as executor:
         client = cast(Client, None)  # opening an entry starts nothing
-        activities = EntryActivities(client, world.desk, world.timetable, Threads(executor))
+        activities = EntryActivities(client, world.desk, world.timetable, Threads(executor), "wend")
         figures: EntryFigures = await environment.run(activities.open_entry, opening)
     return figures
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities import fanout
@@ -19,6 +20,8 @@ from activities.threads import Threads
 from tests.support.world import DAY, T0, World
 from wend import wire
 from wend.journeys.occurrences import Occurrence
+from wend.runs.queues import SendQueues
+from wend.runs.starting import StartOrder
 from wend.storage.database import Database
 from wend.storage.tables import runs
 
@@ -66,7 +69,7 @@ def attempt() -> ActivityEnvironment:
 
 def activities(world: World, client: TakingClient, executor: ThreadPoolExecutor) -> FanOutActivities:
     stand_in: Client = client  # type: ignore[assignment]
-    return FanOutActivities(stand_in, world.starter, Threads(executor))
+    return FanOutActivities(stand_in, world.starter, Threads(executor), SendQueues("wend"))
 
 
 async def test_a_fan_out_that_has_to_wait_for_long_ends_and_says_when_it_goes_on(
@@ -118,3 +121,30 @@ async def test_a_worker_that_stops_starts_what_it_has_claimed_and_leaves_the_res
     claimed = world.rows(runs, runs.c.claimed_at.is_not(None))
     assert 0 < len(client.started) == len(set(client.started)) == len(claimed) < 200
     assert all(row.started_at is not None for row in claimed)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [RPCError("away", RPCStatusCode.UNAVAILABLE, b""), asyncio.CancelledError()],
+    ids=["Temporal is away", "it is cancelled"],
+)
+async def test_an_attempt_that_fails_keeps_no_claim(
+    world: World, executor: ThreadPoolExecutor, fault: BaseException
+) -> None:
+    """Nor of the batch that it has claimed ahead: the next attempt need not wait for claims to grow old."""
+    entry_id, starts = opened(world, 120), iter(range(1000))
+
+    def fail_later() -> None:
+        if next(starts) >= 20:
+            raise fault
+
+    with pytest.raises(type(fault)):
+        await attempt().run(
+            activities(world, TakingClient(fail_later), executor).start_runs, wire.StartInput("trip", entry_id)
+        )
+    started = world.rows(runs, runs.c.started_at.is_not(None))
+    assert len(started) == 20
+    claimed: list[StartOrder] = []
+    while batch := world.starter.claim(entry_id, T0):
+        claimed += batch
+    assert len(claimed) == 100

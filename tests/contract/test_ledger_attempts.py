@@ -22,6 +22,7 @@ from wend.channels.memory import MemoryEmailChannel, MemorySmsChannel
 from wend.channels.port import NotAccepted
 from wend.errors import Unavailable
 from wend.runs.ledger import Ledger
+from wend.runs.queues import SendQueues
 from wend.storage.database import Database
 from wend.storage.tables import sent_messages
 
@@ -37,7 +38,7 @@ class Attempts:
         self.run_id = world.enter(world.person("ada"))
         ledger = Ledger(self.database, world.versions, world.composer)
         channels = Channels(self.email, MemorySmsChannel())
-        self.activities = RunActivities(world.advancer, ledger, channels, threads)
+        self.activities = RunActivities(world.advancer, ledger, channels, threads, SendQueues("wend"))
 
     async def attempt(self) -> wire.Instruction:
         environment = ActivityEnvironment()

@@ -157,6 +157,20 @@ def test_a_firing_by_hand_tries_once_more_to_read_what_fails(world: World) -> No
     assert not ahead(world, A_SECOND).overdue
 
 
+@pytest.mark.parametrize("entry", [ONCE, EVERY_DAY, JOINERS])
+def test_a_firing_by_hand_finds_the_entry_again_that_it_has_opened(world: World, entry: dict[str, Any]) -> None:
+    """A worker died between opening it and saying so; without it the runs were never started, and nobody noticed."""
+    publish(world, entry)
+    assert due(world, A_MINUTE) == "2026-12-01T09:00"
+    opened = world.desk.open("trip", Occurrence("2026-12-01T09:00", T0), T0 + A_MINUTE + A_SECOND)
+    assert opened is not None
+
+    assert due(world, A_MINUTE) == "2026-12-01T09:00"
+    assert due(world, 2 * A_MINUTE) != "2026-12-01T09:00"  # a later firing leaves it to the one that opened it
+    world.desk.finish(opened.id, T0 + 2 * A_MINUTE)
+    assert due(world, A_MINUTE) != "2026-12-01T09:00"
+
+
 def test_looks_end_with_the_window(world: World) -> None:
     publish(world, JOINERS | {"refresh": "PT10M"}, window={"closes": "2026-12-01T10:00"})
     open_start(world)

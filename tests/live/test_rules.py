@@ -363,7 +363,7 @@ async def test_a_stop_is_true_at_once_and_the_workflows_end_afterwards(
     trip: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Temporal hears of it from the outbox, some at a time."""
-    monkeypatch.setattr("wend.relay.BATCH", 4)
+    monkeypatch.setattr("wend.relay.telling.AT_ONCE", 4)
     trip.world.journey(BOUGHT)
     async with trip.working():
         inside = [await trip.start(person) for person in trip.world.people([f"p{number}" for number in range(10)])]

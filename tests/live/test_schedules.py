@@ -145,7 +145,7 @@ async def test_where_temporal_does_not_answer_nothing_is_written_down(
     async def away(*_: object, **__: object) -> None:
         raise RPCError("no connection", RPCStatusCode.UNAVAILABLE, b"")
 
-    monkeypatch.setattr("wend.relay.describe", away)
+    monkeypatch.setattr("wend.relay.sweeping.describe", away)
     assert not await trip.relay.watch(host_clock() + timedelta(days=1))
     assert became(trip) == []
     monkeypatch.undo()
@@ -165,7 +165,7 @@ async def test_a_window_that_has_ended_closes_its_journey_once_its_occurrences_a
         raise RPCError("no connection", RPCStatusCode.UNAVAILABLE, b"")
 
     with monkeypatch.context() as patched:
-        patched.setattr("wend.relay.describe", away)
+        patched.setattr("wend.relay.sweeping.describe", away)
         await trip.relay.sweep()
     assert trip.world.figures(journey).state == "scheduled"
 

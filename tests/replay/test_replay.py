@@ -11,6 +11,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunne
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
+from tests.replay.changed import ChangedJourneyRun, PatchedJourneyRun
 from tests.replay.reordered import ReorderedJourneyRun
 from worker import WORKFLOWS
 
@@ -72,3 +73,14 @@ async def test_a_reordered_loop_does_not_pass_the_gate() -> None:
     history = read(Path(__file__).parent / "histories" / "journey_run_first_answer.json")
     with pytest.raises(NondeterminismError):
         await replayer(UnsandboxedWorkflowRunner(), ReorderedJourneyRun).replay_workflow(history)
+
+
+SENDING = [path for path in HISTORIES if path.stem.startswith("journey_run") and path.stem != "journey_run_stopped"]
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("path", SENDING, ids=lambda path: path.stem)
+async def test_another_command_passes_the_gate_behind_a_patch_and_never_without_one(path: Path, runner: str) -> None:
+    with pytest.raises(NondeterminismError):
+        await replayer(RUNNERS[runner](), ChangedJourneyRun).replay_workflow(read(path))
+    await replayer(RUNNERS[runner](), PatchedJourneyRun).replay_workflow(read(path))

@@ -11,12 +11,12 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
-from signal import SIGQUIT
+from signal import SIGKILL, SIGQUIT
 from time import monotonic
 
 import psycopg
@@ -38,14 +38,19 @@ _LOCALES = (["--locale-provider=icu", "--icu-locale=en", "--locale=C.UTF-8"], ["
 
 
 class PostgresServer:
-    """A PostgreSQL server in a temporary directory, and its databases."""
+    """A PostgreSQL server in a temporary directory, and its databases.
 
-    def __init__(self) -> None:
+    Args:
+        settings: Besides those of every test.
+    """
+
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="wend-pg-"))
         self._user = _unprivileged()
         self._programs = _programs(self._user, self._directory)
         self._numbers = count(1)
         self._templates: set[str] = set()
+        self._settings = {**_SETTINGS, **(settings or {})}
         self._child: Child | None = None
 
     def start(self) -> None:
@@ -60,23 +65,68 @@ class PostgresServer:
             os.chown(self._directory, *self._user)
             os.chown(data, *self._user)
         self._initdb(data)
-        settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
-        command = [str(self._programs / "postgres"), "-D", str(data), f"-k{self._directory}", *settings]
-        self._child = Child("PostgreSQL", command, log=self._directory / "log", user=self._user)
-        self._child.start()
-        deadline = monotonic() + 60
-        while True:
-            try:
-                return psycopg.connect(self._conninfo("postgres")).close()
-            except psycopg.OperationalError:
-                if self._child.wait(timedelta(milliseconds=20)) or monotonic() > deadline:
-                    raise ChildFailed("PostgreSQL", "did not start", self._directory / "log") from None
+        self._launch()
+
+    def halt(self, *, killed: bool = False) -> None:
+        """Stop the server at once, or kill it, and keep what it has; ``go_on`` starts it again."""
+        if self._child:
+            self._child.stop(SIGKILL if killed else SIGQUIT)
+
+    def go_on(self) -> None:
+        """Start the server again on what it kept.
+
+        Raises:
+            ChildFailed: It ended, or did not answer within a minute.
+        """
+        self._launch()
 
     def stop(self) -> None:
         """Stop the server at once and remove everything that it kept."""
-        if self._child:
-            self._child.stop(SIGQUIT)
+        self.halt()
         shutil.rmtree(self._directory)
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        assert self._child is not None
+        return self._child.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._child is not None and self._child.is_running()
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self._directory / ".s.PGSQL.5432"
+
+    def _launch(self) -> None:
+        data = self._directory / "data"
+        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
+        command = [str(self._programs / "postgres"), "-D", str(data), f"-k{self._directory}", *settings]
+        deadline = monotonic() + 60
+        while True:
+            self._child = Child("PostgreSQL", command, log=self._directory / "log", user=self._user)
+            self._child.start()
+            if self._answers(deadline):
+                return
+            # Backends of a server that was killed may live a moment longer than it, and refuse it a successor.
+            if monotonic() > deadline:
+                raise ChildFailed("PostgreSQL", "did not start", self._directory / "log")
+
+    def _answers(self, deadline: float) -> bool:
+        """Wait until the server answers; ``False`` if it ended instead, or the time is up."""
+        assert self._child is not None
+        while monotonic() < deadline:
+            try:
+                psycopg.connect(self._conninfo("postgres")).close()
+            except psycopg.OperationalError:
+                if self._child.wait(timedelta(milliseconds=20)):
+                    return False
+            else:
+                return True
+        return False
 
     def url(self, database: str) -> str:
         """The address of a database, as SQLAlchemy reads it."""

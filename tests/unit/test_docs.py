@@ -1,5 +1,6 @@
 """The documents are true: what they show parses, what they name exists, and what the code writes is current."""
 
+import ast
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -99,6 +100,7 @@ KINDS: dict[str, Callable[[str], Any]] = {
     "yaml rule": lambda text: parse_rule(read_document(text)),
     "yaml alerts": read_document,
     "json": read_document,
+    "python": ast.parse,
     "sh": str,
     "": str,
 }
@@ -204,7 +206,12 @@ def test_the_index_names_every_document() -> None:
 
 
 def test_settings_named_in_pages_exist() -> None:
-    known = {name for name, _, _ in docs_settings.settings()} | {"WEND_ACTOR", "WEND_API_URL", "WEND_TEST_POSTGRES_BIN"}
+    known = {name for name, _, _ in docs_settings.settings()} | {
+        "WEND_ACTOR",
+        "WEND_API_URL",
+        "WEND_TEST_LONG",
+        "WEND_TEST_POSTGRES_BIN",
+    }
     for page in PAGES:
         for name in re.findall(r"\bWEND_[A-Z_]+\b", page.read_text()):
             assert any(each.startswith(name) for each in known), f"{name_of(page)}: {name}"

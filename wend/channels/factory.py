@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import assert_never
 
 from wend.channels.console import ConsoleEmailChannel, ConsoleSmsChannel
 from wend.channels.http_sms import HttpSmsChannel
 from wend.channels.memory import MemoryEmailChannel, MemorySmsChannel
-from wend.channels.port import EmailChannel, SmsChannel
+from wend.channels.port import EmailChannel, Outcome, OutgoingEmail, OutgoingSms, SmsChannel
 from wend.channels.settings import ChannelSettings
 from wend.channels.smtp import SmtpEmailChannel
 
@@ -19,6 +20,12 @@ class Channels:
     email: EmailChannel
     sms: SmsChannel
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()
+
+    async def send(self, message: OutgoingEmail | OutgoingSms, timeout: timedelta) -> Outcome:
+        """Return what became of a message, within ``timeout`` from connecting to the answer."""
+        if isinstance(message, OutgoingEmail):
+            return await self.email.send(message, timeout=timeout)
+        return await self.sms.send(message, timeout=timeout)
 
     async def aclose(self) -> None:
         """End every connection that a channel keeps."""

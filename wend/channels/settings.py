@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     HttpUrl,
@@ -51,6 +52,17 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def _without_unit(text: object) -> object:
+    return text.removesuffix("/s") if isinstance(text, str) else text
+
+
+PerSecond = Annotated[int, BeforeValidator(_without_unit)]
+"""So many per second: ``500/s``, as in a journey, or ``500``."""
+
+_Rate = Annotated[PerSecond | None, BeforeValidator(lambda text: None if text == "" else text)]
+"""Empty as if it were not set: files of Compose cannot leave a variable out."""
 
 
 class _Settings(BaseModel):
@@ -152,9 +164,23 @@ class ChannelSettings(_Settings):
     Attributes:
         email: ``smtp``; ``console`` prints; ``memory`` keeps, for tests.
         sms: ``http``; ``console`` and ``memory`` likewise.
+        email_rate: Messages per second that all workers together give to the e-mail provider, ``20/s`` or ``20``: its
+            sends then wait in a Temporal task queue of their own. Without it nothing holds them back.
+        sms_rate: The same for text messages.
     """
 
     email: Literal["smtp", "console", "memory"] = "smtp"
     sms: Literal["http", "console", "memory"] = "http"
+    email_rate: _Rate = Field(default=None, ge=1, le=999_999)
+    sms_rate: _Rate = Field(default=None, ge=1, le=999_999)
     smtp: SmtpSettings = SmtpSettings()
     http_sms: HttpSmsSettings = HttpSmsSettings()
+
+    def rates(self) -> dict[Literal["email", "sms"], int]:
+        """Return messages per second of the channels that are limited."""
+        rates: dict[Literal["email", "sms"], int] = {}
+        if self.email_rate is not None:
+            rates["email"] = self.email_rate
+        if self.sms_rate is not None:
+            rates["sms"] = self.sms_rate
+        return rates

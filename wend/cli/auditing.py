@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from wend.cli.inputs import Email, ExternalId, ProfileId, chosen_identity, find_profile
 from wend.cli.output import clean, instant, listing, moment, say_value
 from wend.cli.session import RUNNING, Limit, Session, asks_api
+from wend.reconciling.findings import SAID
 
 
 def register(app: typer.Typer) -> None:
@@ -66,6 +67,13 @@ def say_deed(record: Mapping[str, Any]) -> str:
             return ", ".join(
                 f"rate {detail['rate']:,}/s" if field == "rate" else clean(field) for field in detail["changed"]
             )
+        case "settle":
+            told = f": {clean(detail['reason'])}" if detail.get("reason") else ""
+            return f"message {clean(detail['message_id'])} as {clean(detail['as'])}{told}"
+        case "resend":
+            return f"message {clean(detail['message_id'])}"
+        case "reconcile":
+            return f"{detail['repaired']:,} mended: {clean(SAID[detail['kind']])}"
         case "take_in":
             return f"{clean(detail['occurrence'])}, which was {clean(detail['was'])}"
         case _:

@@ -30,6 +30,8 @@ def local_settings(
         public_url=AnyHttpUrl(f"http://127.0.0.1:{port}"),
         token_keys=SecretStr(state.token_keys()),
         task_queue="wend",
+        deployment=None,
+        build_id=None,
         channels=ChannelSettings(
             email="smtp",
             sms="http",
@@ -68,11 +70,13 @@ async def serve(
     database = await serving.open_database(settings)
     try:
         client = await connect(temporal)
-        async with serving.open_core(settings, database, client) as core:
+        telemetry = serving.telemetry_of("api", "worker", "relay")
+        async with serving.open_core(settings, database, client, telemetry) as core:
             parts = [
-                serving.api_part(settings, database, listener),
+                serving.api_part(settings, database, listener, telemetry),
                 serving.worker_part(core, settings),
                 serving.relay_part(core),
+                serving.clock_part(database, telemetry),
                 *more,
             ]
             await asyncio.to_thread(ready, database)
@@ -94,4 +98,4 @@ def temporal_part(server: DevServer) -> Part:
     async def stop() -> None:
         asked.set()
 
-    return Part("The Temporal server", run, stop)
+    return Part("The Temporal server", run, stop, turn=2)

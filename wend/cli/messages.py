@@ -23,7 +23,9 @@ from wend.cli.inputs import (
 from wend.cli.output import clean, fields, listing, moment, problem_list, read_problems, state, table
 from wend.cli.session import PEOPLE_AND_CONTENT, Limit, Session, asks_api
 
-messages = typer.Typer(help="Messages: e-mails and text messages as templates.", no_args_is_help=True)
+messages = typer.Typer(
+    help="Messages: e-mails and text messages as templates, and what became of those sent.", no_args_is_help=True
+)
 
 Key = Annotated[str, typer.Argument(help="The message's key.")]
 

@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import ValidationError
@@ -81,9 +81,10 @@ def api(patience: Patience = 60) -> None:
             "the database", lambda: serving.open_database(settings), timedelta(seconds=patience), stopping
         )
         try:
-            part = serving.api_part(settings, database, _listen(settings))
+            telemetry = serving.telemetry_of("api")
+            part = serving.api_part(settings, database, _listen("The API", settings.host, settings.port), telemetry)
             serving.log.info("started", part="api", host=settings.host, port=settings.port)
-            await supervising.run_until(stopping, [part])
+            await supervising.run_until(stopping, [part, serving.clock_part(database, telemetry)])
         finally:
             await asyncio.to_thread(database.close)
         serving.log.info("stopped", part="api")
@@ -155,7 +156,7 @@ def read_settings() -> Settings:
         raise InvalidDocument("The environment", [Problem("", str(error))]) from None
 
 
-def _run_on_temporal(what: str, patience: timedelta) -> None:
+def _run_on_temporal(what: Literal["worker", "relay"], patience: timedelta) -> None:
     from wend import temporal
     from wend.cli import logs, serving
 
@@ -170,10 +171,16 @@ def _run_on_temporal(what: str, patience: timedelta) -> None:
         try:
             client = await serving.patiently("Temporal", temporal.connect, patience, stopping)
             await serving.patiently("Temporal", lambda: serving.register_search_attributes(client), patience, stopping)
-            async with serving.open_core(settings, database, client) as core:
+            telemetry = serving.telemetry_of(what)
+            async with serving.open_core(settings, database, client, telemetry) as core:
                 part = serving.worker_part(core, settings) if what == "worker" else serving.relay_part(core)
+                parts = [part, serving.clock_part(database, telemetry)]
+                if settings.metrics_port is not None:
+                    listener = _listen("The metrics", settings.metrics_host, settings.metrics_port, "WEND_METRICS_")
+                    serving.log.info("started", part="metrics", port=listener.getsockname()[1])
+                    parts.append(serving.metrics_part(settings, core, listener))
                 serving.log.info("started", part=what, namespace=client.namespace, task_queue=settings.task_queue)
-                await supervising.run_until(stopping, [part])
+                await supervising.run_until(stopping, parts)
         finally:
             await asyncio.to_thread(database.close)
         serving.log.info("stopped", part=what)
@@ -196,15 +203,15 @@ def _check_file(file: Path) -> None:
         ) from error
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _listen(what: str, host: str, port: int, variables: str = "WEND_") -> socket.socket:
     from wend.cli.ports import listen
 
     try:
-        return listen(settings.host, settings.port)
+        return listen(host, port)
     except OSError as error:
         raise Conflict(
-            f"The API cannot listen on {settings.host}, port {settings.port}: {error.strerror}. "
-            "WEND_HOST and WEND_PORT change it."
+            f"{what} cannot listen on {host}, port {port}: {error.strerror}. "
+            f"{variables}HOST and {variables}PORT change it."
         ) from error
 
 

@@ -27,11 +27,13 @@ class Part:
         name: What a person calls it.
         run: Returns when it has stopped.
         stop: Asks it to stop, and may return before it has.
+        turn: Parts of a later turn are asked to stop when those of earlier ones have stopped.
     """
 
     name: str
     run: Callable[[], Awaitable[None]]
     stop: Callable[[], Awaitable[None]]
+    turn: int = 0
 
 
 @asynccontextmanager
@@ -72,7 +74,7 @@ def run_process(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 
 
 async def run_until(stopping: asyncio.Event, parts: Sequence[Part]) -> None:
-    """Run the parts until the event is set, then stop them, all at once, and wait until they have.
+    """Run the parts until the event is set, then stop them, turn by turn, and wait until they have.
 
     Raises:
         PartEnded: One ended by itself; the others were stopped.
@@ -83,7 +85,10 @@ async def run_until(stopping: asyncio.Event, parts: Sequence[Part]) -> None:
     try:
         await asyncio.wait({asked, *running}, return_when=asyncio.FIRST_COMPLETED)
         by_itself = None if stopping.is_set() else next((part for task, part in running.items() if task.done()), None)
-        await asyncio.gather(*(part.stop() for task, part in running.items() if not task.done()))
+        for turn in sorted({part.turn for part in parts}):
+            those = {task: part for task, part in running.items() if part.turn == turn and not task.done()}
+            await asyncio.gather(*(part.stop() for part in those.values()))
+            await asyncio.gather(*those, return_exceptions=True)
         results = await asyncio.gather(*running, return_exceptions=True)
     finally:
         asked.cancel()

@@ -19,6 +19,9 @@ from wend.storage.tables import entries, journey_versions, journeys
 MOST_AHEAD = 200
 """Dated occurrences that a Temporal Schedule holds; it is filled up at each firing."""
 
+CLOCKS_APART = timedelta(milliseconds=500)
+"""How far the clock of whoever fires by hand may be ahead of the one that entries are opened by."""
+
 CATCH_UP = timedelta(hours=1)
 """How late a repeating occurrence may still be taken in, where its schedule does not say."""
 
@@ -142,6 +145,9 @@ class Timetable:
                 untried = state is None or (state == "failing" and every is None)
                 if latest.at == fired_at or (untried and _may_enter(found, latest, fired_at)):
                     return latest
+                # Whoever opened it for this firing may have died over it: its runs have yet to be started.
+                if state == "open" and _opened_since(connection, journey, latest.key, fired_at):
+                    return latest
             if every is not None and _lets_look(state) and version.window.is_open(fired_at):
                 return Look(fired_at, fired_at + every)
             return None
@@ -234,6 +240,15 @@ def _state_of(connection: Connection, journey: str, key: str) -> str | None:
         entries.c.journey_key == journey, entries.c.occurrence == key, entries.c.kind == "segment"
     )
     return connection.scalar(query)
+
+
+def _opened_since(connection: Connection, journey: str, key: str, fired_at: datetime) -> bool:
+    """Return whether an occurrence's entry was opened after a firing, or at most as much before it as clocks differ."""
+    query = sa.select(entries.c.opened_at).where(
+        entries.c.journey_key == journey, entries.c.occurrence == key, entries.c.kind == "segment"
+    )
+    opened_at: datetime | None = connection.scalar(query)
+    return opened_at is not None and opened_at >= fired_at - CLOCKS_APART
 
 
 def _until(coming: Iterator[Occurrence], last: datetime) -> Iterator[Occurrence]:

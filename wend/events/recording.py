@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Connection
 
 from wend import outbox
+from wend.clocks import MOST_SKEW, Seldom
 from wend.errors import Conflict, NotFound
 from wend.journeys.facts import Happening
 from wend.journeys.freezes import elapse
@@ -26,8 +27,6 @@ from wend.journeys.state import CLICK
 from wend.runs.facts import read_freezes
 from wend.storage.database import Database, insert_ignoring, lock_profile
 from wend.storage.tables import events, journeys, moves, runs, sent_links, sent_messages
-
-SKEW_ALARM = timedelta(seconds=1)
 
 Clock = Callable[[], datetime]
 
@@ -96,6 +95,7 @@ class EventLog:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._complaint = Seldom()
 
     def record_click(self, message_id: UUID, number: int, note: str | None) -> RecordedClick:
         """Store a click on link ``number`` of a sent message.
@@ -187,7 +187,7 @@ class EventLog:
         )
         if decided is None or clock > decided:
             return clock
-        if decided - clock > SKEW_ALARM:
+        if decided - clock > MOST_SKEW and self._complaint.is_time():
             log.warning("clocks disagree", behind_by_seconds=(decided - clock).total_seconds())
         return decided + timedelta(microseconds=1)
 

@@ -12,7 +12,20 @@ from sqlalchemy import Connection
 from wend.storage.tables import audit
 
 Action = Literal[
-    "publish", "close", "finish", "stop", "pause", "resume", "move", "exit", "adjust", "take_in", "restore_draft"
+    "publish",
+    "close",
+    "finish",
+    "stop",
+    "pause",
+    "resume",
+    "move",
+    "exit",
+    "adjust",
+    "take_in",
+    "restore_draft",
+    "settle",
+    "resend",
+    "reconcile",
 ]
 
 ITSELF = "wend"

@@ -20,16 +20,18 @@ from wend.journeys.state import EXIT
 from wend.lifecycle import audit
 from wend.lifecycle.publishing import IllegalTransition
 from wend.lifecycle.versions import load_version
+from wend.runs.settling import TOLD_OF, drop
 from wend.storage.database import hold_journey, lock_journey
 from wend.storage.tables import entries, journeys, moves, runs, sent_messages
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How runs end that do not come to their end by themselves."""
+    """How runs end that do not come to their end by themselves; ``detail`` is the error of those that fail."""
 
-    outcome: Literal["exited", "stopped"]
+    outcome: Literal["exited", "stopped", "failed"]
     reason: str
+    detail: str | None = None
 
 
 STOPPED = Ending("stopped", "stopped")
@@ -181,13 +183,14 @@ def end_runs(connection: Connection, key: str, ending: Ending, now: datetime, *w
             sequence=runs.c.sequence + 1,
             moves=runs.c.moves + 1,
             step=None,
-            answer=dump_plan(Finish(ending.outcome, ending.reason)),
+            answer=dump_plan(Finish(ending.outcome, ending.reason, ending.detail)),
             listens=None,
             parked_until=None,
             held_at=None,
             # Never before the last decision, whichever clock that was made by.
             decided_at=sa.case((runs.c.decided_at > now, runs.c.decided_at), else_=now),
             reason=ending.reason,
+            error=ending.detail,
             ended_at=now,
         )
     )
@@ -205,12 +208,18 @@ def _lock_in_order(connection: Connection, *which: sa.ColumnElement[bool]) -> No
 def _drop_sends(connection: Connection, ending: Ending, now: datetime, *which: sa.ColumnElement[bool]) -> None:
     """Settle sends that will not be tried again; one that is under way is settled by its attempt, or the next one."""
 
-    def of(state: str, *more: sa.ColumnElement[bool]) -> sa.Update:
+    def of(state: str, *more: sa.ColumnElement[bool]) -> tuple[sa.ColumnElement[bool], ...]:
         those = sa.select(runs.c.id).where(*which, *more)
-        return sa.update(sent_messages).where(sent_messages.c.state == state, sent_messages.c.run_id.in_(those))
+        # What is sent again is no affair of the run's.
+        apart = sent_messages.c.resend_asked_at.is_(None)
+        return (sent_messages.c.state == state, sent_messages.c.run_id.in_(those), apart)
 
-    dropped = {"state": "refused", "settled_at": now, "reason": ending.reason, "only_key": None}
-    connection.execute(of("released").values(**dropped))
     # Who is held at a send that an attempt has died with has no attempt coming.
+    released, claimed = of("released"), of("claimed", runs.c.parked_until.is_not(None))
+    for those in (released, claimed):
+        for row in connection.execute(sa.select(sent_messages).where(*those, TOLD_OF)).all():
+            drop(connection, row, None, now, ending.reason)
+    dropped = {"state": "refused", "settled_at": now, "reason": ending.reason, "only_key": None}
+    connection.execute(sa.update(sent_messages).where(*released).values(**dropped))
     lost = {"state": "uncertain", "settled_at": now, "reason": "attempt_lost"}
-    connection.execute(of("claimed", runs.c.parked_until.is_not(None)).values(**lost))
+    connection.execute(sa.update(sent_messages).where(*claimed).values(**lost))

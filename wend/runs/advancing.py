@@ -13,6 +13,7 @@ from wend.runs.decide import Answer, decide
 from wend.runs.facts import read_profile
 from wend.storage.database import Database, lock_journey, lock_profile, lock_run
 from wend.storage.tables import runs
+from wend.telemetry import Telemetry
 
 
 class RunGone(NotFound):
@@ -35,11 +36,18 @@ class RunBehind(Conflict):
 
 
 class Advancer:
-    """Answers wakes."""
+    """Answers wakes.
 
-    def __init__(self, database: Database, versions: Versions) -> None:
+    Args:
+        database: Where runs are.
+        versions: Published versions.
+        telemetry: Is told how late a wake is.
+    """
+
+    def __init__(self, database: Database, versions: Versions, telemetry: Telemetry | None = None) -> None:
         self._database = database
         self._versions = versions
+        self._telemetry = telemetry or Telemetry()
 
     def advance(self, run_id: UUID, held: int, now: datetime) -> Answer:
         """Return what the run does next, and write it down.
@@ -72,4 +80,5 @@ class Advancer:
             version = self._versions.get(connection, run.journey_key, run.version)
             if run.answer is not None and not isinstance(plan := load_plan(run.answer), Park):
                 return Answer(run_id, run.sequence, plan, version.zone)
+            self._telemetry.woke(now, None if run.held_at else run.parked_until)  # who is held is late on purpose
             return decide(connection, journey, run, version, read_profile(connection, run.profile_id), now)

@@ -25,17 +25,24 @@ from wend.journeys.results import (
 )
 from wend.journeys.walltime import FOREVER, say_instant
 from wend.runs.decide import Answer
+from wend.runs.queues import SendQueues
 from wend.wire import Instruction
 
 
-def instruct(answer: Answer) -> Instruction:
-    """Return the answer as a workflow gets it."""
+def instruct(answer: Answer, queues: SendQueues | None = None) -> Instruction:
+    """Return the answer as a workflow gets it.
+
+    Args:
+        answer: The answer.
+        queues: Say where a send waits; without them, where the run does.
+    """
     zone = answer.zone
     path = tuple(say_move(move, zone) for move in answer.made)
     plan = answer.plan
     match plan:
         case Send():
-            return Instruction(answer.sequence, "send", f"{plan.channel} {plan.message}", path=path)
+            queue = queues.of(plan.channel) if queues else None
+            return Instruction(answer.sequence, "send", f"{plan.channel} {plan.message}", path=path, queue=queue)
         case Park():
             # What a resumption ends has no instant of its own, unless the run becomes too old before.
             for_ever = plan.held and plan.until >= FOREVER

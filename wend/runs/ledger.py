@@ -30,7 +30,8 @@ from wend.runs.advancing import RunBehind, RunGone
 from wend.runs.composing import Composed, Composer
 from wend.runs.decide import Answer, decide
 from wend.runs.facts import read_profile
-from wend.runs.settling import LOST, drop, drop_others, settle
+from wend.runs.settling import LOST, drop, drop_others, settle, settle_unknown
+from wend.sends.standing import LATE, is_open, told
 from wend.storage.database import Database, insert_ignoring, lock_journey, lock_profile, lock_run
 from wend.storage.pseudonyms import Pseudonyms
 from wend.storage.tables import runs, sent_links, sent_messages
@@ -83,6 +84,16 @@ class Ledger:
         self._versions = versions
         self._composer = composer
 
+    def asked(self, run_id: UUID, held: int) -> Answer | None:
+        """Return the run's send as its row asks for it; ``None`` where the row asks for anything else by now."""
+        with self._database.read() as connection:
+            query = sa.select(runs.c.sequence, runs.c.answer, runs.c.journey_key, runs.c.version)
+            run = connection.execute(query.where(runs.c.id == run_id)).one_or_none()
+            plan = load_plan(run.answer) if run is not None and run.sequence == held else None
+            if run is None or not isinstance(plan, Send):
+                return None
+            return Answer(run_id, held, plan, self._versions.get(connection, run.journey_key, run.version).zone)
+
     def claim(self, run_id: UUID, held: int, attempt: UUID, now: datetime) -> Claim | Answer:
         """Claim the send that the run's row asks for, or say what the run does instead.
 
@@ -132,8 +143,10 @@ class Ledger:
             return go_on(row.state, row.claimed_at, row.reason)
         if row is not None and row.state == "claimed" and row.claim != attempt and step.delivery == "at_most_once":
             # Before any check: nobody can say any more that nothing was sent.
-            settle(connection, row.id, "uncertain", now, *LOST)
-            return go_on("uncertain", row.claimed_at)
+            return go_on(settle_unknown(connection, row.id, now, *LOST), row.claimed_at)
+        if row is not None and told(row) == "accepted":
+            # A try of before was taken after all: its provider has said so.
+            return go_on(settle_unknown(connection, row.id, now, row.reason, row.detail), row.claimed_at)
         if journey.state == "paused" or version.definition.exit_on or version.definition.max_age is not None:
             # Asked anew: a send that is tried again may come long after it was decided on.
             answer = decide(connection, journey, run, version, profile, now)
@@ -147,8 +160,8 @@ class Ledger:
             case Ruled(state):
                 raise SendingHeld(run.journey_key, state)
             case Withheld(outcome):
-                if row is not None and drop(connection, row, attempt, now, outcome) == "uncertain":
-                    return go_on("uncertain", row.claimed_at)
+                if row is not None and (ended := drop(connection, row, attempt, now, outcome)) != "refused":
+                    return go_on(ended, row.claimed_at)
                 return go_on(outcome, now)
             case Allowed(address):
                 pass
@@ -160,7 +173,7 @@ class Ledger:
         except (RenderError, InvalidDocument) as error:
             settle(connection, plan.message_id, "refused", now, "not_rendered", str(error))
             return go_on("refused", now, f"not_rendered: {error}")
-        _write_links(connection, plan.message_id, composed)
+        write_links(connection, plan.message_id, composed)
         return Claim(attempt, run.id, run.sequence, plan.step, now, composed.message)
 
     def _write_claim(
@@ -196,7 +209,7 @@ class Ledger:
                 message_key=plan.message,
                 channel=plan.channel,
                 tries=1,
-                only_key=_only_key(connection, step, run, plan, address),
+                only_key=only_key(connection, step, run, plan, address),
                 **claim,
             )
         )
@@ -284,6 +297,10 @@ def _conclude(
     now: datetime,
     go_on: Callable[..., Answer],
 ) -> Answer | TryAgain:
+    if row.state == "accepted":  # by the late outcome of a try of before
+        return go_on("accepted", row.claimed_at)
+    if isinstance(outcome, NotAccepted | Unknown) and told(row) == "accepted":
+        return go_on(settle_unknown(connection, row.id, now, outcome.reason, outcome.detail), row.claimed_at)
     match outcome:
         case Accepted():
             settle(connection, row.id, "accepted", now, reference=outcome.reference)
@@ -292,8 +309,8 @@ def _conclude(
             settle(connection, row.id, "refused", now, outcome.reason, outcome.detail)
             return go_on("refused", row.claimed_at, outcome.reason)
         case Unknown() if step.delivery == "at_most_once":
-            settle(connection, row.id, "uncertain", now, outcome.reason, outcome.detail)
-            return go_on("uncertain", row.claimed_at, outcome.reason)
+            ended = settle_unknown(connection, row.id, now, outcome.reason, outcome.detail)
+            return go_on(ended, row.claimed_at, outcome.reason)
         case NotAccepted() | Unknown():
             if row.tries > step.retries and isinstance(outcome, NotAccepted):
                 settle(connection, row.id, "refused", now, "gave_up", f"{outcome.reason}: {outcome.detail}")
@@ -312,18 +329,19 @@ def pause_after(tries: int) -> timedelta:
 
 
 def _settle_late(connection: Connection, row: sa.Row[Any], claim: Claim, outcome: Outcome, now: datetime) -> None:
-    """Let an outcome that nobody waits for any more settle what was uncertain."""
-    if row.state not in ("uncertain", "claimed"):
+    """Let an outcome that nobody waits for any more settle what no attempt has known the end of."""
+    if row.state != "claimed" and not is_open(row.state, row.reason):
         return
-    if row.state == "claimed" and row.claim != claim.id and not isinstance(outcome, Accepted):
-        return  # another attempt is at it, and will say how it ended
+    if row.claim != claim.id and not isinstance(outcome, Accepted):
+        return  # another attempt has been at it since, or is: this one's failure says nothing of that
     match outcome:
         case Accepted():
-            settle(connection, row.id, "accepted", now, "late_outcome", reference=outcome.reference)
+            settle(connection, row.id, "accepted", now, LATE, reference=outcome.reference)
         case Refused() | NotAccepted():
-            settle(connection, row.id, "refused", now, "late_outcome", outcome.reason)
+            settle(connection, row.id, "refused", now, LATE, outcome.reason)
         case Unknown():
-            settle(connection, row.id, "uncertain", now, outcome.reason, outcome.detail)
+            if row.state in ("claimed", "uncertain"):
+                settle_unknown(connection, row.id, now, outcome.reason, outcome.detail)
 
 
 def _drop_all(connection: Connection, answer: Answer, attempt: UUID, now: datetime) -> None:
@@ -332,7 +350,7 @@ def _drop_all(connection: Connection, answer: Answer, attempt: UUID, now: dateti
     drop_others(connection, answer.run_id, kept, attempt, now)
 
 
-def _only_key(connection: Connection, step: SendStep, run: sa.Row[Any], plan: Send, address: str) -> str | None:
+def only_key(connection: Connection, step: SendStep, run: sa.Row[Any], plan: Send, address: str) -> str | None:
     """Return what no two runs may share; the address in it is a pseudonym, since ledger rows outlive people."""
     if step.once_per_address is None:
         return None
@@ -342,7 +360,7 @@ def _only_key(connection: Connection, step: SendStep, run: sa.Row[Any], plan: Se
     return None if connection.execute(own).first() else key
 
 
-def _write_links(connection: Connection, message_id: UUID, composed: Composed) -> None:
+def write_links(connection: Connection, message_id: UUID, composed: Composed) -> None:
     """Store where the message's links lead: the token in a mail names only message and link."""
     connection.execute(sa.delete(sent_links).where(sent_links.c.message_id == message_id))
     if composed.links:

@@ -25,6 +25,7 @@ from wend.runs.decide import Answer, decide
 from wend.runs.facts import read_profiles
 from wend.storage.database import Database, lock_journey, lock_profiles, lock_runs
 from wend.storage.tables import entries, journeys, runs
+from wend.telemetry import Telemetry
 
 CLAIM_LASTS = timedelta(seconds=20)
 """How long whoever claimed a run may take to start it, before somebody else does."""
@@ -65,12 +66,16 @@ class Starter:
         database: Where runs and paces are.
         versions: Published versions.
         rate: Profiles per second that all journeys start together; starts through the API do not count.
+        telemetry: Is told who got a workflow.
     """
 
-    def __init__(self, database: Database, versions: Versions, rate: int = ENTRY_RATE) -> None:
+    def __init__(
+        self, database: Database, versions: Versions, rate: int = ENTRY_RATE, telemetry: Telemetry | None = None
+    ) -> None:
         self._database = database
         self._versions = versions
         self._rate = rate
+        self._telemetry = telemetry or Telemetry()
 
     def claim(self, entry_id: UUID, now: datetime, limit: int = BATCH) -> list[StartOrder]:
         """Claim runs of an entry that nobody is starting, as many as may start now; ``held`` tells when more may.
@@ -158,7 +163,22 @@ class Starter:
             for journey in sorted(connection.scalars(sa.select(runs.c.journey_key).where(theirs).distinct())):
                 lock_journey(connection, journey)
             lock_runs(connection, started)
-            connection.execute(sa.update(runs).where(theirs, runs.c.started_at.is_(None)).values(started_at=now))
+            marking = sa.update(runs).where(theirs, runs.c.started_at.is_(None)).values(started_at=now)
+            marked = connection.scalars(marking.returning(runs.c.journey_key)).all()
+        self._telemetry.started(marked)
+
+    def let_go(self, claimed: Sequence[UUID], now: datetime) -> None:
+        """Have these runs claimed again by whoever comes next, at once: those that are not known to be started.
+
+        They stay claimed: whoever claimed them may have started their workflows without learning of it.
+        """
+        with self._database.write() as connection:
+            theirs = (runs.c.id.in_(list(claimed)), *_CLAIMED)
+            for journey in sorted(connection.scalars(sa.select(runs.c.journey_key).where(*theirs).distinct())):
+                lock_journey(connection, journey)
+            lock_runs(connection, claimed)
+            # By more than needs be: the next one's clock may be behind ours.
+            connection.execute(sa.update(runs).where(*theirs).values(claimed_at=now - 2 * CLAIM_LASTS))
 
     def stranded(self, now: datetime, limit: int = BATCH) -> list[UUID]:
         """Return runs that were claimed long ago and are not known to have a workflow."""

@@ -53,7 +53,7 @@ def test_the_hash_does_not_depend_on_notation_order_or_defaults_left_out() -> No
     long = parse_definition(
         {
             "steps": [
-                {"retries": 3, "message": "m", "to": "email", "type": "send_email", "id": "s", "next": None},
+                {"retries": 30, "message": "m", "to": "email", "type": "send_email", "id": "s", "next": None},
                 {"for": "PT24H", "type": "wait", "id": "w"},
             ],
             "time_zone": "UTC",
@@ -78,7 +78,7 @@ def test_the_hash_does_not_depend_on_notation_order_or_defaults_left_out() -> No
                 "message": "m",
                 "to": "email",
                 "delivery": "at_most_once",
-                "retries": 3,
+                "retries": 30,
             },
             {"id": "w", "type": "wait", "for": "P1D", "since": "arrival"},
         ],

@@ -21,7 +21,8 @@ class SendStep(StepWithNext):
             run ends ``failed``.
         delivery: What to do when it is unknown whether the provider took the message: leave it uncertain and go
             on, or send again.
-        retries: How often a send that was surely not accepted is tried again.
+        retries: How often a send that was surely not accepted is tried again: after 5 s, 1 min, 12 min, then every
+            hour. By default it outlasts a provider that is away for a day.
         once_per_address: Within the journey or within one entry, an address gets this message from one run only.
     """
 
@@ -29,7 +30,7 @@ class SendStep(StepWithNext):
     to: Namespace
     on_failure: Key | None = None
     delivery: Literal["at_most_once", "at_least_once"] = "at_most_once"
-    retries: int = Field(default=3, ge=0, le=1000, strict=True)
+    retries: int = Field(default=30, ge=0, le=1000, strict=True)
     once_per_address: Literal["journey", "entry"] | None = None
 
     def targets(self) -> Mapping[str, str | None]:

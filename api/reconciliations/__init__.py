@@ -1,0 +1,1 @@
+"""Reconciliations over HTTP."""

@@ -1,0 +1,1 @@
+"""Sent messages over HTTP, and what providers tell of them."""

@@ -1,0 +1,1 @@
+"""What becomes of sent messages afterwards: what providers tell, what operators settle, what is sent again."""
