@@ -54,7 +54,9 @@ def interpolated(value: object, variables: Mapping[str, str]) -> str:
 
 def environment(service: str, variables: Mapping[str, str]) -> dict[str, str]:
     given = SERVICES[service].get("environment", {})
-    return {name: interpolated(value, variables) for name, value in given.items()}
+    # One without a value is taken over from the variables, if it is among them.
+    taken_over = {name: variables[name] for name, value in given.items() if value is None and name in variables}
+    return taken_over | {name: interpolated(value, variables) for name, value in given.items() if value is not None}
 
 
 # -- what the file says -----------------------------------------------------------------------------------------------
@@ -119,6 +121,13 @@ def test_volumes_and_configs_are_declared() -> None:
             assert COMPOSE["configs"][config["source"]]["content"]
 
 
+@pytest.mark.parametrize("service", ["worker", "relay"])
+def test_metrics_are_told_to_the_other_containers(service: str) -> None:
+    given = environment(service, SECRETS)
+    assert (given["WEND_METRICS_HOST"], given["WEND_METRICS_PORT"]) == ("0.0.0.0", "9464")
+    assert given["WEND_API_TOKEN"] == TOKEN, "beyond loopback they want a key"
+
+
 def test_workers_can_be_many() -> None:
     assert "container_name" not in SERVICES["worker"]
     assert "ports" not in SERVICES["worker"]
@@ -166,6 +175,8 @@ class Installation:
             "TEMPORAL_ADDRESS": temporal.address,
             "WEND_HOST": "127.0.0.1",
             "WEND_PORT": str(self.api_port),
+            "WEND_METRICS_HOST": "127.0.0.1",
+            "WEND_METRICS_PORT": "0",
         }
         self._arguments = {
             "0.0.0.0": "127.0.0.1",
