@@ -22,7 +22,7 @@ help: ## Say what there is to make, and the variables
 	@echo "  PYTHON=python3    the Python to make the environment with, 3.11 or newer"
 	@echo "  VENV=.venv        where the environment is"
 	@echo "  JOBS=2            processes that run the tests"
-	@echo "  ARGS=             further arguments for up, demo, test, bench and migration"
+	@echo "  ARGS=             further arguments for up, demo, test, chaos, bench and migration"
 
 # -- the environment ------------------------------------------------------------------------------------------
 
@@ -91,6 +91,13 @@ contracts: $(made_dev) ## Check who imports whom
 
 pytest: $(made_dev) ## Run the tests alone (ARGS='tests/unit -k clicks')
 	@$(bin)/python -m tools.judge --numprocesses=$(JOBS) --dist=worksteal $(ARGS)
+
+.PHONY: chaos chaos-quick
+chaos: $(made_dev) ## Kill, freeze and cut parts of the whole system by plan, and compare (up to an hour; ARGS='--seed 7')
+	@$(bin)/python -m tests.chaos --proof $(ARGS)
+
+chaos-quick: $(made_dev) ## The same in two minutes
+	@$(bin)/python -m tests.chaos --quick $(ARGS)
 
 # -- changing -------------------------------------------------------------------------------------------------
 

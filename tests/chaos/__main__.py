@@ -1,0 +1,152 @@
+"""``python -m tests.chaos``: runs the ring, prints how it goes, writes ``reports/chaos.json`` and ``reports/chaos.md``.
+
+Each database has a driver of its own, and both run at once; within one, line follows line.
+"""
+
+import argparse
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, get_args
+
+import structlog
+
+from tests.chaos.broken import FAILING
+from tests.chaos.driving import drive_all, forking, installed
+from tests.chaos.life import Broken
+from tests.chaos.lines import NAMES, load
+from tests.chaos.report import LineReport, Report
+from tests.chaos.ring import Line
+from tests.chaos.site import Kind
+from wend import childexec
+
+TIME_LIMIT = {True: timedelta(minutes=10), False: timedelta(hours=2)}
+"""The ring stops by itself; quick or not."""
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run it; returns 0 where every line came out as it was to."""
+    asked = _parse(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)  # everything is ended as on Ctrl-C
+    # What lines run in the driver itself fails as it is to; that is no news.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        report = _drive_both(asked) if asked.database == "both" else _drive_one(asked)
+    except KeyboardInterrupt:
+        _tell(asked, "interrupted; everything was ended")
+        return INTERRUPTED
+    if not asked.part:
+        _tell(asked, f"{'Good' if report.good else 'NOT good'}: {asked.report / 'chaos.md'}")
+    return 0 if report.good else 1
+
+
+def _drive_both(asked: argparse.Namespace) -> Report:
+    """Have a process drive each database, and put their reports together."""
+    options = [f"--seed={asked.seed}", "--part"]
+    options += ["--quick"] * asked.quick + ["--proof"] * asked.proof
+    options += [f"--{name}={getattr(asked, name)}" for name in ("lines", "broken") if getattr(asked, name)]
+    _tell(asked, f"seed {asked.seed}, {_form(asked)} form")
+    with tempfile.TemporaryDirectory(prefix="wend-chaos-reports-") as directory:
+        parts: dict[str, Path] = {kind: Path(directory) / kind for kind in get_args(Kind)}
+        shim = [sys.executable, "-I", "-S", childexec.__file__, str(os.getpid()), "-1", "-1"]
+        drivers = []
+        try:
+            for kind, part in parts.items():
+                own = [f"--database={kind}", f"--report={part}"] + [f"--keep={asked.keep}"] * bool(asked.keep)
+                command = [*shim, sys.executable, "-m", "tests.chaos", *options, *own]
+                drivers.append(subprocess.Popen(command))
+            for driver in drivers:
+                driver.wait()
+        except BaseException:
+            for driver in drivers:
+                with suppress(ProcessLookupError):
+                    driver.terminate()
+            for driver in drivers:
+                driver.wait()
+            raise
+        written = [Report.read(part) for part in parts.values() if (part / "chaos.json").exists()]
+    report = Report(seed=asked.seed, form=_form(asked), lines=[line for each in written for line in each.lines])
+    report.write(asked.report)
+    ended = [driver.returncode for driver in drivers]
+    if INTERRUPTED in ended or len(written) != len(parts):
+        _tell(asked, f"the drivers ended with {ended}")
+        raise KeyboardInterrupt
+    return report
+
+
+def _drive_one(asked: argparse.Namespace) -> Report:
+    deadline = time.monotonic() + TIME_LIMIT[asked.quick].total_seconds()
+    share = len(get_args(Kind)) if asked.part else 1
+    found: list[LineReport] = []
+    if not asked.part:
+        _tell(asked, f"seed {asked.seed}, {_form(asked)} form")
+
+    def drive(broken: Broken | None, quick: bool) -> None:
+        chosen = _chosen(asked.lines, quick=quick)
+        keep = asked.keep / (broken or asked.database) if asked.keep else None
+        with installed(asked.database, zygote, broken, keep) as site:
+            for line in drive_all(
+                site, chosen, asked.seed, quick=quick, deadline=deadline, databases=share,
+                tell=lambda text: _tell(asked, text),
+            ):  # fmt: skip
+                found.append(line)
+                Report(seed=asked.seed, form=_form(asked), lines=found).write(asked.report)
+
+    with forking() as zygote:
+        drive(asked.broken, asked.quick)
+        for broken in FAILING if asked.proof and asked.database != "postgresql" else ():
+            drive(broken, quick=True)
+    return Report(seed=asked.seed, form=_form(asked), lines=found)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="the short form")
+    parser.add_argument("--seed", type=int, help="the same seed makes the same plan; made up if it is not given")
+    parser.add_argument("--database", choices=(*get_args(Kind), "both"), default="both")
+    parser.add_argument("--lines", help="only these, with commas between: " + ", ".join(NAMES))
+    parser.add_argument("--broken", choices=get_args(Broken), help="a build with a bug that the ring has to see")
+    parser.add_argument("--proof", action="store_true", help="then every broken build, whose lines have to fail")
+    parser.add_argument("--report", type=Path, default=Path("reports"), help="directory of the reports")
+    parser.add_argument("--keep", type=Path, help="directory for logs and databases, kept")
+    parser.add_argument("--part", action="store_true", help=argparse.SUPPRESS)  # one of the drivers of both databases
+    asked = parser.parse_args(arguments)
+    if asked.seed is None:
+        asked.seed = secrets.randbelow(10**6)
+    return asked
+
+
+def _chosen(named: str | None, *, quick: bool) -> list[Line]:
+    names = named.split(",") if named else NAMES
+    if unknown := set(names) - set(NAMES):
+        sys.exit(f"There is no line {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    # Those that only the long form has can be asked for by name.
+    return [line for line in map(load, names) if line.quick or named or not quick]
+
+
+def _form(asked: argparse.Namespace) -> str:
+    return "quick" if asked.quick else "long"
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _tell(asked: argparse.Namespace, text: str) -> None:
+    whose = f"{asked.database:<11}" if asked.part else ""
+    print(f"{time.strftime('%H:%M:%S')} {whose}{text}", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
