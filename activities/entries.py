@@ -67,7 +67,7 @@ class EntryActivities:
         if not asked and await self._threads.run(self._watcher.write_off_late, journey, occurrence, now):
             return wire.EntryFigures(None, occurrence.key, note="it is too late for it; it is written down as missed")
         try:
-            opened = await self._threads.run(self._desk.open, journey, occurrence, now)
+            opened = await self._threads.run_long(self._desk.open, journey, occurrence, now)
         except Exception as error:
             await self._note_failure(journey, occurrence, error, "segment")
             keep_values_out(error)
@@ -81,7 +81,7 @@ class EntryActivities:
     async def _look(self, journey: str, look: Look) -> wire.EntryFigures:
         now = max(activity.info().started_time, look.fired_at)
         try:
-            opened = await self._threads.run(self._desk.look_for_joiners, journey, look.fired_at, now)
+            opened = await self._threads.run_long(self._desk.look_for_joiners, journey, look.fired_at, now)
         except Exception as error:
             await self._note_failure(journey, look.named, error, "joiners")
             if now < look.next_at or isinstance(error, EntryDoesNotAddUp):
@@ -105,7 +105,8 @@ class EntryActivities:
     @activity.defn(name=wire.FINISH_ENTRY)
     async def finish_entry(self, finish: wire.FinishInput) -> wire.EntryFigures:
         """Close an entry whose runs all have their workflow, and count once more."""
-        return _figures(await self._threads.run(self._desk.finish, finish.entry_id, activity.info().started_time))
+        finished = await self._threads.run_long(self._desk.finish, finish.entry_id, activity.info().started_time)
+        return _figures(finished)
 
     @activity.defn(name=wire.REFILL_SCHEDULE)
     async def refill_schedule(self, entry: wire.EntryInput) -> int:

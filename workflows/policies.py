@@ -43,6 +43,9 @@ RESEND_RETRY = RetryPolicy(
 ENTRY_TIMEOUT = timedelta(minutes=30)
 """Reading a segment of millions and writing its verdicts is one transaction."""
 
+ENTRY_HEARTBEAT = timedelta(seconds=30)
+"""How soon a worker's death in the middle of that is noticed: nobody else works on the entry until then."""
+
 ENTRY_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=5),
     backoff_coefficient=3,

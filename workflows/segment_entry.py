@@ -51,6 +51,7 @@ class SegmentEntry:
             result_type=wire.EntryFigures,
             task_queue=entries_queue(workflow.info().task_queue),
             start_to_close_timeout=policies.ENTRY_TIMEOUT,
+            heartbeat_timeout=policies.ENTRY_HEARTBEAT,
             retry_policy=policies.ENTRY_RETRY,
             summary=f"gives every member of {entry.journey} a verdict",
         )
@@ -90,6 +91,7 @@ class SegmentEntry:
             result_type=wire.EntryFigures,
             task_queue=entries_queue(workflow.info().task_queue),
             start_to_close_timeout=policies.ENTRY_TIMEOUT,
+            heartbeat_timeout=policies.ENTRY_HEARTBEAT,
             retry_policy=policies.ENTRY_RETRY,
             summary="counts members, runs and exclusions",
         )
