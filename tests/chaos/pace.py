@@ -22,6 +22,8 @@ FIRST_RETRY = timedelta(milliseconds=200)
 LONGEST_RETRY = timedelta(seconds=1)
 CLAIM_LASTS = timedelta(seconds=3)
 LEASE = timedelta(seconds=3)
+FIRST_PAUSE = timedelta(seconds=1)
+"""Until a send is tried again that was surely not accepted; the later ones follow from it."""
 SWEEP_EVERY = timedelta(seconds=1)
 COMPARE_CLOCKS_EVERY = timedelta(seconds=1)
 STICKY_TIMEOUT = timedelta(milliseconds=500)
@@ -41,7 +43,7 @@ def keep(activities: int) -> None:
     from activities import runs as sends
     from wend import clocks, outbox
     from wend.relay import loop
-    from wend.runs import starting
+    from wend.runs import ledger, starting
     from workflows import policies
 
     put_in_place(sends, "LATEST_CALL", LATEST_CALL)
@@ -56,6 +58,7 @@ def keep(activities: int) -> None:
     put_in_place(policies, "FIRST_PAUSE", LONGEST_RETRY)
     put_in_place(policies, "LONGEST_PAUSE", 5 * LONGEST_RETRY)
     put_in_place(starting, "CLAIM_LASTS", CLAIM_LASTS)
+    put_in_place(ledger, "FIRST_PAUSE", FIRST_PAUSE)
     put_in_place(outbox, "LEASE", LEASE)
     put_in_place(loop, "SWEEP_EVERY", SWEEP_EVERY)
     put_in_place(clocks, "LOOK_EVERY", COMPARE_CLOCKS_EVERY)

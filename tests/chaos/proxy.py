@@ -80,7 +80,8 @@ class Proxy:
         both = {writer, theirs[1]}
         self._open |= both
         try:
-            await asyncio.gather(_pump(reader, theirs[1]), _pump(theirs[0], writer))
+            with contextlib.suppress(asyncio.CancelledError):  # the wire's end; a server's callback may not show it
+                await asyncio.gather(_pump(reader, theirs[1]), _pump(theirs[0], writer))
         finally:
             self._open -= both
             for each in both:

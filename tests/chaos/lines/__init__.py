@@ -6,7 +6,7 @@ from typing import Final
 from tests.chaos.ring import Line
 
 NAMES: Final = (
-    *("sends", "fanout", "duplicates", "clicks", "deadline", "outages", "clocks", "waits", "frozen"),
+    *("sends", "fanout", "duplicates", "clicks", "deadline", "outages", "clocks", "waits", "frozen", "cuts"),
     *("provider_events", "provider", "long_runs", "upgrade"),
 )
 
