@@ -1,9 +1,10 @@
 """``python -m tests.chaos``: runs the ring, prints how it goes, writes ``reports/chaos.json`` and ``reports/chaos.md``.
 
-Each database has a driver of its own, and both run at once; within one, line follows line.
+Each database has drivers of its own, and all run at once; within one, line follows line.
 """
 
 import argparse
+import itertools
 import logging
 import os
 import secrets
@@ -55,17 +56,19 @@ def _drive_both(asked: argparse.Namespace) -> Report:
     """Have a process drive each database, and put their reports together."""
     options = [f"--seed={asked.seed}", "--part"]
     options += ["--quick"] * asked.quick + ["--proof"] * asked.proof
-    options += [f"--{name}={getattr(asked, name)}" for name in ("lines", "broken") if getattr(asked, name)]
+    options += [f"--broken={asked.broken}"] * bool(asked.broken)
     _tell(asked, f"seed {asked.seed}, {_form(asked)} form")
     with tempfile.TemporaryDirectory(prefix="wend-chaos-reports-") as directory:
-        parts: dict[str, Path] = {kind: Path(directory) / kind for kind in get_args(Kind)}
+        parts: list[Path] = []
         shim = [sys.executable, "-I", "-S", childexec.__file__, str(os.getpid()), "-1", "-1"]
         drivers = []
         try:
-            for kind, part in parts.items():
-                own = [f"--database={kind}", f"--report={part}"] + [f"--keep={asked.keep}"] * bool(asked.keep)
-                command = [*shim, sys.executable, "-m", "tests.chaos", *options, *own]
-                drivers.append(subprocess.Popen(command))
+            for kind, lane in itertools.product(get_args(Kind), _lanes(asked)):
+                part = Path(directory) / f"{kind}-{lane[0]}"
+                own = [f"--database={kind}", f"--lines={','.join(lane)}", f"--report={part}"]
+                own += [f"--keep={asked.keep / lane[0]}"] if asked.keep else []
+                drivers.append(subprocess.Popen([*shim, sys.executable, "-m", "tests.chaos", *options, *own]))
+                parts.append(part)
             for driver in drivers:
                 driver.wait()
         except BaseException:
@@ -75,7 +78,7 @@ def _drive_both(asked: argparse.Namespace) -> Report:
             for driver in drivers:
                 driver.wait()
             raise
-        written = [Report.read(part) for part in parts.values() if (part / "chaos.json").exists()]
+        written = [Report.read(part) for part in parts if (part / "chaos.json").exists()]
     report = Report(seed=asked.seed, form=_form(asked), lines=[line for each in written for line in each.lines])
     report.write(asked.report)
     ended = [driver.returncode for driver in drivers]
@@ -83,6 +86,15 @@ def _drive_both(asked: argparse.Namespace) -> Report:
         _tell(asked, f"the drivers ended with {ended}")
         raise KeyboardInterrupt
     return report
+
+
+def _lanes(asked: argparse.Namespace) -> list[list[str]]:
+    """Return the lines that each installation of a database is for.
+
+    Those of the short form mostly wait, so two installations go side by side; the long form keeps the machine busy.
+    """
+    names = [line.key for line in _chosen(asked.lines, quick=asked.quick)]
+    return [lane for lane in (names[::2], names[1::2]) if lane] if asked.quick else [names]
 
 
 def _drive_one(asked: argparse.Namespace) -> Report:
@@ -93,7 +105,7 @@ def _drive_one(asked: argparse.Namespace) -> Report:
         _tell(asked, f"seed {asked.seed}, {_form(asked)} form")
 
     def drive(broken: Broken | None, quick: bool) -> None:
-        chosen = _chosen(asked.lines, quick=quick)
+        chosen = [line for line in _chosen(asked.lines, quick=quick) if line.quick or not (broken and asked.proof)]
         keep = asked.keep / (broken or asked.database) if asked.keep else None
         with installed(asked.database, zygote, broken, keep) as site:
             for line in drive_all(
