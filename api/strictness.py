@@ -10,19 +10,22 @@ from wend.journeys.problems import did_you_mean
 
 
 async def known_query(request: Request) -> None:
-    """Let a request pass whose query parameters are all the endpoint's own.
+    """Let a request pass whose query parameters are all the endpoint's own, each given once.
 
     Raises:
-        InvalidDocument: The others.
+        InvalidDocument: One is not, or is given again.
     """
     if not request.query_params:
         return
     known = set(_query_names(request.scope["route"].dependant))
-    unknown = sorted(set(request.query_params) - known)
-    if unknown:
-        problems = [
-            Problem(f"query.{name}", f"there is no such parameter{did_you_mean(name, known)}") for name in unknown
-        ]
+    given = [name for name, _ in request.query_params.multi_items()]
+    problems = []
+    for name in sorted(set(given)):
+        if name not in known:
+            problems.append(Problem(f"query.{name}", f"there is no such parameter{did_you_mean(name, known)}"))
+        elif given.count(name) > 1:  # no endpoint takes several: all but one would be passed over
+            problems.append(Problem(f"query.{name}", "is given more than once"))
+    if problems:
         raise InvalidDocument("The request", problems)
 
 

@@ -128,6 +128,10 @@ class TestAddressesAndQueries:
         }
         assert "query.dry" in api_on_sqlite.problems("POST", "/v1/journeys/x/publish?dry=1")
 
+    def test_a_parameter_that_is_given_twice_is_refused_rather_than_passed_over(self, api_on_sqlite: Api) -> None:
+        twice = api_on_sqlite.problems("GET", "/v1/sent-messages?state=uncertain&state=accepted")
+        assert twice == {"query.state": "is given more than once"}
+
     @pytest.mark.parametrize(
         "path",
         [

@@ -255,6 +255,8 @@ def test_there_may_be_no_last_one(rig: Rig, wend: Callable[..., Ran]) -> None:
     ran = wend("reconcile", "trip", "--last")
     assert ran.exit_code == 1
     assert "Begin one with: wend reconcile trip" in ran.err
+    for more in (["--dry-run"], ["--lost", "fail"]):
+        assert wend("reconcile", "trip", "--last", *more).exit_code == 2
     assert wend("reconcile", "nowhere").exit_code == 1
 
 

@@ -71,16 +71,15 @@ def _drive_both(asked: argparse.Namespace) -> Report:
                 parts.append(part)
             for driver in drivers:
                 driver.wait()
-        except BaseException:
+        except KeyboardInterrupt:
             for driver in drivers:
                 with suppress(ProcessLookupError):
                     driver.terminate()
             for driver in drivers:
                 driver.wait()
-            raise
         written = [Report.read(part) for part in parts if (part / "chaos.json").exists()]
     report = Report(seed=asked.seed, form=_form(asked), lines=[line for each in written for line in each.lines])
-    report.write(asked.report)
+    report.write(asked.report)  # of an interrupted one, what it has come to
     ended = [driver.returncode for driver in drivers]
     if INTERRUPTED in ended or len(written) != len(parts):
         _tell(asked, f"the drivers ended with {ended}")

@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 PAGE = 1000
 
+PATIENCE_SECONDS = 900
+"""With Temporal: listing tens of thousands of workflows takes minutes on a busy machine."""
+
 
 @dataclass(frozen=True)
 class Witnessed:
@@ -110,7 +113,7 @@ class TemporalClient:
                 self._client = await local.connect(self._address)
             return await function(self._client)
 
-        return asyncio.run_coroutine_threadsafe(called(), self._loop).result(120)
+        return asyncio.run_coroutine_threadsafe(called(), self._loop).result(PATIENCE_SECONDS)
 
     def close(self) -> None:
         """End the loop; the connection goes with it."""

@@ -1,7 +1,10 @@
 """The activity that carries a reconciliation out: what it tries again, and what it gives up visibly."""
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Event, Semaphore
 from typing import Any
 
 import pytest
@@ -15,7 +18,9 @@ from tests.support.reconciling import Reconciling
 from tests.support.world import DAY, World
 from wend import wire
 from wend.errors import Unavailable
-from wend.storage.database import Database
+from wend.reconciling import waking, work
+from wend.reconciling.reconciler import THREADS_AT_ONCE
+from wend.storage.database import Database, lock_journey
 from wend.storage.tables import reconciliations
 
 
@@ -105,3 +110,58 @@ async def test_all_journeys_are_asked_for(desk: Reconciling) -> None:
     activities = ReconcilingActivities(desk.reconciler, Threads(desk.executor))
     assert await ActivityEnvironment().run(activities.ask_for_reconciliations) == 1
     assert desk.world.waiting("reconcile") == ["trip"]
+
+
+def test_asking_for_all_waits_for_no_journey(postgres_database: Database) -> None:
+    world = World(postgres_database)
+    for key in ("busy", "other"):
+        world.journey(DAY, key=key)
+    with ThreadPoolExecutor(1) as executor, postgres_database.write() as taking_in:
+        lock_journey(taking_in, "busy", share=False)
+        assert Reconciling(world, executor).reconciler.ask_for_all() == ["busy", "other"]
+
+
+async def test_a_long_comparison_says_that_it_lives(desk: Reconciling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "QUIET", timedelta(milliseconds=1))
+    told, beats = Event(), []
+
+    def wait(*_: object) -> list[object]:
+        assert told.wait(10), "it was silent"
+        return []
+
+    def beat(doing: str) -> None:
+        beats.append(doing)
+        if beats[-2:] == ["stuck runs"] * 2:
+            told.set()
+
+    monkeypatch.setattr(waking, "find_stuck", wait)
+    desk.world.journey(DAY)
+    assert await desk.reconciler.reconcile(desk.ask(), beat) is not None
+    assert told.is_set()
+
+
+async def test_reconciliations_leave_threads_to_sends(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going, entered = Event(), Semaphore(0)
+
+    def wait(*_: object) -> list[object]:
+        entered.release()
+        assert going.wait(10), "nobody else got a thread"
+        return []
+
+    monkeypatch.setattr(waking, "find_stuck", wait)
+    world = World(sqlite_database)
+    keys = [f"trip-{number}" for number in range(THREADS_AT_ONCE + 2)]
+    for key in keys:
+        world.journey(DAY, key=key)
+    with ThreadPoolExecutor(THREADS_AT_ONCE + 1) as executor:
+        desk = Reconciling(world, executor)
+        reconciler = desk.reconciler
+        under_way = [asyncio.create_task(reconciler.reconcile(desk.ask(key), lambda doing: None)) for key in keys]
+        for _ in range(THREADS_AT_ONCE):
+            assert await asyncio.to_thread(entered.acquire, timeout=10)
+        for _ in range(100):  # turn by turn with the others, who come as far as they can meanwhile
+            await asyncio.get_running_loop().run_in_executor(executor, lambda: None)
+        going.set()
+        assert all(report is not None for report in await asyncio.gather(*under_way))

@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from tests.support.reconciling import Reconciling
 from tests.support.world import AWAIT_CLICK, DAY, MAIL, T0, TEXT, World
 from wend import outbox
-from wend.channels.port import NotAccepted
+from wend.channels.port import NotAccepted, Unknown
 from wend.journeys.occurrences import Occurrence
 from wend.reconciling import asking
 from wend.reconciling.findings import KINDS, MOST_EXAMPLES, SAID, Discrepancy, Report
+from wend.reconciling.port import Closed
+from wend.sends.operating import FORGOTTEN_AFTER, ask_resend
+from wend.sends.resending import Asked, Reclaim, Resender, Resent
 from wend.storage.database import Database
 from wend.storage.tables import reconciliations, sent_messages
 
@@ -322,3 +325,43 @@ async def test_what_waits_for_this_one_to_end_is_no_discrepancy(desk: Reconcilin
     desk.world.deliver_nothing()
     desk.ask()
     assert await desk.found(delivered=False) == {}
+
+
+async def test_a_resend_that_nobody_is_at_any_more_is_uncertain_again(each: Reconciling) -> None:
+    run_id = entered(each, MAIL, DAY)
+    each.world.send(run_id, Unknown("connection_lost", "after the data"))
+    (sent,) = each.world.rows(sent_messages)
+    with each.world.database.write() as connection:
+        asked = Asked(sent.id, ask_resend(connection, sent.id, each.world.now), sent.tries)
+    resender = Resender(each.world.database, each.world.versions, each.world.composer)
+    assert isinstance(resender.claim(asked, uuid4(), each.world.now), Reclaim)
+    assert await each.found(after=FORGOTTEN_AFTER - A_MINUTE) == {}, "its workflow may have it tried again"
+    assert await each.found() == {"claim_left": (1, 1)}
+    (sent,) = each.world.rows(sent_messages)
+    assert (sent.state, sent.reason, sent.resend_asked_at) == ("uncertain", "attempt_lost", None)
+    late = resender.claim(asked, uuid4(), each.world.now)
+    assert late == Resent("uncertain", "not_asked_any_more"), "one that was only late calls nobody"
+
+
+async def test_what_an_attempt_has_mended_that_was_broken_off_is_told(each: Reconciling) -> None:
+    each.world.journey(DAY)
+    for name in ("ada", "ben", "cleo"):
+        run_id = each.world.enter(each.world.person(name))
+        each.has(run_id, Closed("terminated"))
+    each.world.deliver_nothing()
+    each.world.later(timedelta(minutes=5))
+    id = each.ask()
+
+    def stop(doing: str) -> None:
+        if doing == "starts":
+            raise RuntimeError("this worker stops")
+
+    with pytest.raises(RuntimeError):
+        await each.reconciler.reconcile(id, stop)
+    each.world.deliver_nothing()
+    each.world.later(A_MINUTE)
+    report = await each.reconciler.reconcile(id, lambda doing: None)
+    assert report is not None
+    (kind,) = report.document()["kinds"]
+    assert (kind["kind"], kind["found"], kind["repaired"], kind["examples"]) == ("workflow_closed", 3, 3, [])
+    assert await each.found() == {}, "another reconciliation has mended nothing"

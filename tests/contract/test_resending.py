@@ -377,3 +377,12 @@ def test_a_resend_that_nobody_is_at_any_more_can_be_asked_anew(resends_on_sqlite
     assert resends.claim(lost) == Resent("uncertain", "not_asked_any_more")
     assert isinstance(resends.claim(again), Reclaim)
     assert dead.asked == lost
+
+
+def test_an_answer_that_is_written_down_twice_is_still_tried_again(resends: Resends) -> None:
+    claim = resends.claimed(resends.ask())
+    first = resends.settle(claim, BUSY)
+    assert isinstance(first, TryAgain)
+    assert resends.settle(claim, BUSY) == first, "its first commit got lost on the way back"
+    assert resends.standing() == ("uncertain", "resend_not_accepted", True)
+    assert resends.row().tries == 2

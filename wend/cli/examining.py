@@ -225,6 +225,8 @@ def _database(machine: Machine) -> list[Finding]:
     if machine.settings is None:
         return []
     name, url = "database", machine.settings.database_url
+    if "database_url" not in machine.settings.model_fields_set:
+        url = machine.state.database_url  # nobody named one: that of the directory which is asked about
     try:
         parsed = parse_url(url)
         if parsed.get_backend_name() == "sqlite":

@@ -127,7 +127,9 @@ async def read_histories(client: Client, query: str, most: int) -> AsyncIterator
     try:
         async for found in client.list_workflows(query, limit=most):
             try:
-                yield await client.get_workflow_handle(found.id, run_id=found.run_id).fetch_history()
+                history = await client.get_workflow_handle(found.id, run_id=found.run_id).fetch_history()
+                if _can_be_replayed(history):
+                    yield history
             except RPCError as error:
                 if error.status != RPCStatusCode.NOT_FOUND:  # deleted since it was listed
                     raise
@@ -156,7 +158,10 @@ def load(directory: Path) -> list[WorkflowHistory]:
     for path in sorted(directory.glob("*.json")):
         try:
             document: dict[str, Any] = json.loads(path.read_text())
-            found.append(WorkflowHistory.from_json(document.pop("workflow_id", path.stem), document))
+            history = WorkflowHistory.from_json(document.pop("workflow_id", path.stem), document)
+            if not _can_be_replayed(history):
+                raise ValueError("no task")
+            found.append(history)
         except (ValueError, AttributeError, TypeError, KeyError) as error:
             problems.append(Problem(path.name, f"holds no history of a workflow: {type(error).__name__}"))
     if not found and not problems:
@@ -164,6 +169,11 @@ def load(directory: Path) -> list[WorkflowHistory]:
     if problems:
         raise InvalidDocument(str(directory), problems)
     return found
+
+
+def _can_be_replayed(history: WorkflowHistory) -> bool:
+    """Return whether a workflow task was ever promised: where none was, the SDK's replayer waits for it for ever."""
+    return any(each.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED for each in history.events)
 
 
 async def _look(client: Client, patch: Patch, query: str, most: int) -> tuple[tuple[str, ...], bool]:

@@ -109,6 +109,9 @@ def replay(
     """
     from wend.cli import histories
 
+    if read is not None and save is not None:
+        raise typer.BadParameter("what is read --from a directory is not saved to another; copy it")
+
     async def run() -> tuple[int, dict[str, str]]:
         if read is not None:
             return await _replay_all(_each(histories.load(read)))

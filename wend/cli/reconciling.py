@@ -90,6 +90,8 @@ def reconcile(
 
     Example: wend reconcile product-launch --dry-run
     """
+    if last and (dry_run or lost != "revive"):
+        raise typer.BadParameter("--last begins none, so it goes with neither --dry-run nor --lost")
     path = ("journeys", key, "reconciliations")
     if last:
         found, _ = session.api.listing(*path, limit=1)

@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 from wend import outbox
 from wend.errors import NotFound
 from wend.lifecycle import audit
-from wend.reconciling.findings import Report
+from wend.reconciling.findings import Kind, Report
 from wend.storage.database import lock_journey
+from wend.storage.tables import audit as records
 from wend.storage.tables import journeys, reconciliations
 from wend.storage.tables import outbox as parcels
 
@@ -91,6 +92,10 @@ def ask(connection: Connection, journey: str, options: Options, now: datetime, *
     """
     if lock_journey(connection, journey) is None:
         raise NotFound("journey", journey, "Journeys are listed by: wend journeys list")
+    return _ask(connection, journey, options, now, by)
+
+
+def _ask(connection: Connection, journey: str, options: Options, now: datetime, by: str) -> UUID:
     id = uuid4()
     connection.execute(
         sa.insert(reconciliations).values(
@@ -116,9 +121,10 @@ def ask_for_all(connection: Connection, now: datetime) -> list[str]:
         )
     )
     lives = sa.or_(journeys.c.state.in_(LIVING), journeys.c.ended_at > now - OVER_FOR)
+    # Without their locks: one that is taking in a million would hold up all the others.
     asked = list(connection.scalars(sa.select(journeys.c.key).where(lives, ~waiting).order_by(journeys.c.key)))
     for key in asked:
-        ask(connection, key, Options(routine=True), now)
+        _ask(connection, key, Options(routine=True), now, audit.ITSELF)
     _forget(connection, now)
     return asked
 
@@ -179,6 +185,19 @@ def begin(connection: Connection, id: UUID, now: datetime) -> Reconciliation | N
     if begun.rowcount == 0:
         return None
     return _reconciliation(connection.execute(sa.select(reconciliations).where(reconciliations.c.id == id)).one())
+
+
+def mended_before(connection: Connection, begun: Reconciliation) -> Mapping[Kind, int]:
+    """Return by kind what attempts that were broken off have mended: nobody finds it any more."""
+    query = sa.select(records.c.detail).where(
+        records.c.journey_key == begun.journey,
+        records.c.action == "reconcile",
+        records.c.detail["reconciliation"].as_string() == str(begun.id),
+    )
+    mended: dict[Kind, int] = {}
+    for detail in connection.scalars(query):
+        mended[detail["kind"]] = mended.get(detail["kind"], 0) + detail["repaired"]
+    return mended
 
 
 def note_progress(connection: Connection, id: UUID, done: Mapping[str, Any]) -> None:

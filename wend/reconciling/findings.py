@@ -87,10 +87,14 @@ class _Found:
 
 
 class Report:
-    """Collects discrepancies: counts all of them, and keeps some of each kind, what remains before what was mended."""
+    """Collects discrepancies: counts all of them, and keeps some of each kind, what remains before what was mended.
 
-    def __init__(self) -> None:
-        self._by_kind: dict[Kind, _Found] = {}
+    Args:
+        mended_before: By attempts that were broken off; they count, and which they were is forgotten.
+    """
+
+    def __init__(self, mended_before: Mapping[Kind, int] | None = None) -> None:
+        self._by_kind = {kind: _Found(count, count) for kind, count in (mended_before or {}).items()}
         self.compared: dict[str, int] = {}
         """How many of what were looked at."""
 

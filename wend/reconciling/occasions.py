@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 
 from wend import outbox
 from wend.entries.opening import OpenedEntry, read_entry
-from wend.lifecycle import audit
 from wend.reconciling.findings import ONLY_COMPARED, Discrepancy, Kind
 from wend.reconciling.work import YOUNG, Work
 from wend.storage.database import chunks
@@ -54,8 +53,7 @@ def _compare_api(work: Work) -> None:
         for some in chunks(forgotten):
             with work.database.write() as connection:
                 outbox.put_all(connection, "start_run", [(str(id), {}) for id in some], now)
-                told = {"kind": "start_forgotten", "repaired": len(some)}
-                audit.note(connection, work.by, "reconcile", now, journey=work.journey, detail=told)
+                work.note(connection, "start_forgotten", len(some), now)
     note = "it is started" if work.options.repair else ONLY_COMPARED
     cause = "asked for through the API, and nothing in the outbox has it started"
     work.report.add(Discrepancy("start_forgotten", str(id), cause, work.options.repair, note) for id in forgotten)
@@ -180,5 +178,4 @@ def _write(work: Work, kind: Kind, finished: UUID | None = None) -> None:
         if finished is not None:
             still = (entries.c.id == finished, entries.c.state == "open")
             connection.execute(sa.update(entries).where(*still).values(state="done", finished_at=now))
-        told = {"kind": kind, "repaired": 1}
-        audit.note(connection, work.by, "reconcile", now, journey=work.journey, detail=told)
+        work.note(connection, kind, 1, now)

@@ -13,10 +13,8 @@ from typing import Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
 
 from wend import outbox
-from wend.lifecycle import audit
 from wend.lifecycle.ending import Ending, end_runs
 from wend.reconciling.findings import ONLY_COMPARED, Discrepancy, Kind
 from wend.reconciling.port import Closed, Missing, Open, Passage
@@ -127,8 +125,9 @@ async def _revive(work: Work, lost: Sequence[_Row]) -> None:
         work.report.add(Discrepancy("workflow_lost", str(row.id), GONE, note=ONLY_COMPARED) for row in still)
         return
     orders = await work.in_thread(lambda: _orders(work, still))
-    await work.each(orders, work.workflows.start_run, "runs that are started anew")
-    await work.in_thread(lambda: _note(work, "workflow_lost", len(orders)))
+    for some in chunks(orders, AT_ONCE):
+        await work.each(some, work.workflows.start_run, "runs that are started anew")
+        await work.in_thread(partial(_note, work, "workflow_lost", len(some)))
     told = "goes on by a new workflow, where its row says that it stands"
     work.report.add(Discrepancy("workflow_lost", str(row.id), GONE, True, told) for row in still)
 
@@ -186,7 +185,7 @@ def _end_some(work: Work, kind: Kind, suspects: Sequence[tuple[_Row, str]]) -> l
             ids = [row.id for row, of in ended if of == cause]
             end_runs(connection, work.journey, Ending("failed", LOST, cause), now, runs.c.id.in_(ids))
         if ended:
-            _write_note(connection, work, kind, len(ended), now)
+            work.note(connection, kind, len(ended), now)
     return ended
 
 
@@ -260,17 +259,12 @@ def wake(work: Work, kind: Kind, ids: Iterable[UUID]) -> None:
         now = work.clock()
         told = [(str(id), {"reason": "reconciled"}) for id in ids]
         outbox.put_all(connection, "wake_run", told, now)
-        _write_note(connection, work, kind, len(told), now)
+        work.note(connection, kind, len(told), now)
 
 
 def _note(work: Work, kind: Kind, count: int) -> None:
-    if count:
-        with work.database.write() as connection:
-            _write_note(connection, work, kind, count, work.clock())
-
-
-def _write_note(connection: Connection, work: Work, kind: Kind, count: int, now: datetime) -> None:
-    audit.note(connection, work.by, "reconcile", now, journey=work.journey, detail={"kind": kind, "repaired": count})
+    with work.database.write() as connection:
+        work.note(connection, kind, count, work.clock())
 
 
 def _being_told(work: Work) -> Callable[[UUID], bool]:

@@ -13,7 +13,7 @@ import structlog
 from wend.lifecycle.versions import Versions
 from wend.reconciling import asking
 from wend.reconciling.asking import Reconciliation
-from wend.reconciling.findings import Report
+from wend.reconciling.findings import Kind, Report
 from wend.reconciling.occasions import compare_starts
 from wend.reconciling.passages import compare_runs
 from wend.reconciling.port import Workflows
@@ -29,6 +29,9 @@ STAGES: Final = (
     ("rows", compare_rows),
 )
 """First what ends runs and starts them anew: what is compared afterwards finds it done."""
+
+THREADS_AT_ONCE: Final = 4
+"""Of the process's threads, for all reconciliations: they all come at once, and no send is to wait behind them."""
 
 SHOWN_EVERY: Final = 1.0
 """Seconds between two notes of how far it is."""
@@ -60,6 +63,7 @@ class Reconciler:
         self._versions = versions
         self._executor = executor
         self._clock = clock
+        self._gate = asyncio.Semaphore(THREADS_AT_ONCE)
 
     async def reconcile(self, id: UUID, beat: Callable[[str], None]) -> Report | None:
         """Carry a reconciliation out and write down what came of it; it may be done again from its beginning.
@@ -75,9 +79,10 @@ class Reconciler:
             Unavailable: The database does not answer.
             temporalio.service.RPCError: Temporal does not answer, or refuses.
         """
-        asked = await asyncio.get_running_loop().run_in_executor(self._executor, lambda: self._begin(id))
-        if asked is None:
+        begun = await asyncio.get_running_loop().run_in_executor(self._executor, lambda: self._begin(id))
+        if begun is None:
             return None
+        asked, mended_before = begun
         progress = _Progress(id, beat)
         work = Work(
             self._database,
@@ -89,6 +94,10 @@ class Reconciler:
             asked.options,
             asked.by,
             lambda doing: progress.show(work, doing),
+            id,
+            self._gate,
+            progress.pulse,
+            Report(mended_before),
         )
         for number, (stage, compare) in enumerate(STAGES):
             progress.stage = number
@@ -112,9 +121,14 @@ class Reconciler:
         with self._database.write() as connection:
             return asking.ask_for_all(connection, self._clock())
 
-    def _begin(self, id: UUID) -> Reconciliation | None:
+    def _begin(self, id: UUID) -> tuple[Reconciliation, Mapping[Kind, int]] | None:
         with self._database.write() as connection:
-            return asking.begin(connection, id, self._clock())
+            now = self._clock()
+            begun = asking.begin(connection, id, now)
+            if begun is None:
+                return None
+            is_first = begun.started_at == now
+            return begun, {} if is_first else asking.mended_before(connection, begun)
 
     def _finish(self, id: UUID, report: Report) -> None:
         with self._database.write() as connection:
@@ -128,10 +142,16 @@ class _Progress:
         self._id = id
         self._beat = beat
         self._shown = 0.0
+        self._doing = ""
         self.stage = 0
+
+    def pulse(self) -> None:
+        """Tell Temporal that it is still at the same."""
+        self._beat(self._doing)
 
     async def show(self, work: Work, doing: str) -> None:
         """Tell that it is at this."""
+        self._doing = doing
         self._beat(doing)
         if time.monotonic() - self._shown < SHOWN_EVERY:
             return

@@ -12,13 +12,13 @@ from sqlalchemy import Connection
 
 from wend.journeys.serial import load_state
 from wend.journeys.state import WAS_SENT, message_id
-from wend.lifecycle import audit
 from wend.lifecycle.figures import JourneyFigures, read_figures
 from wend.reconciling.asking import RECENTLY
 from wend.reconciling.findings import ONLY_COMPARED, Discrepancy, Kind
 from wend.reconciling.work import AT_ONCE, YOUNG, Work
 from wend.runs.settling import drop
-from wend.storage.database import chunks, lock_journey, lock_profiles, lock_runs
+from wend.sends.operating import FORGOTTEN_AFTER
+from wend.storage.database import CHUNK, chunks, lock_journey, lock_profiles, lock_runs
 from wend.storage.tables import entries, exclusions, journey_versions, moves, runs, sent_messages
 from wend.storage.tables import outbox as parcels
 
@@ -53,6 +53,7 @@ class _LeftSend:
     claim: UUID
     kind: Kind
     cause: str
+    resend_asked_at: datetime | None = None
 
 
 def compare_ledger(work: Work) -> None:
@@ -76,6 +77,7 @@ _SEND = (
     sent_messages.c.profile_id,
     sent_messages.c.claim,
     sent_messages.c.claimed_at,
+    sent_messages.c.resend_asked_at,
     runs.c.ended_at,
     runs.c.kernel_state,
 )
@@ -92,19 +94,21 @@ def _left_claims(connection: Connection, journey: str, now: datetime) -> Iterato
             sent_messages.c.journey_key == journey,
             sent_messages.c.state == sa.literal_column("'claimed'"),  # the condition of an index, in its own words
             sent_messages.c.claimed_at <= now - CLAIM_OVER,
-            _APART,
+            sa.or_(_APART, sent_messages.c.claimed_at <= now - FORGOTTEN_AFTER),
         )
         .order_by(sent_messages.c.claimed_at)
     )
     for row in connection.execute(query):
-        if row.ended_at is not None:
+        if row.resend_asked_at is not None:
+            how = "nobody is sending it again any more"
+        elif row.ended_at is not None:
             how = "its run has ended"
         elif not _stands_at(row.run_id, row.kernel_state, row.id):
             how = "its run has gone on"
         else:
             continue  # it is sent by the next attempt, or the run is stuck
         cause = f"claimed at {row.claimed_at:%Y-%m-%dT%H:%M:%SZ}, and {how}"
-        yield _LeftSend(row.id, row.run_id, row.profile_id, row.claim, "claim_left", cause)
+        yield _LeftSend(row.id, row.run_id, row.profile_id, row.claim, "claim_left", cause, row.resend_asked_at)
 
 
 def _stands_at(run_id: UUID, kernel_state: Any, message: UUID) -> bool:
@@ -141,16 +145,20 @@ def _settle(work: Work, left: Sequence[_LeftSend], now: datetime) -> list[tuple[
         rows = {row.id: row for row in connection.execute(query)}
         for each in left:
             row, run = rows.get(each.id), by_id.get(each.run_id)
-            if row is None or run is None or row.claim != each.claim or row.resend_asked_at is not None:
+            if row is None or run is None or (row.claim, row.resend_asked_at) != (each.claim, each.resend_asked_at):
                 continue
             wanted = "claimed" if each.kind == "claim_left" else "released"
-            if row.state != wanted or (run.ended_at is None and _stands_at(run.id, run.kernel_state, each.id)):
+            if row.state != wanted:
+                continue
+            if each.resend_asked_at is not None:
+                # Also where its workflow is only late: that finds itself not asked for any more, and calls nobody.
+                ended = sa.update(sent_messages).where(sent_messages.c.id == each.id)
+                connection.execute(ended.values(resend_asked_at=None))
+            elif run.ended_at is None and _stands_at(run.id, run.kernel_state, each.id):
                 continue
             settled.append((each, drop(connection, row, None, now, "run_went_on")))
         for kind in sorted({each.kind for each, _ in settled}):
-            count = sum(each.kind == kind for each, _ in settled)
-            told = {"kind": kind, "repaired": count}
-            audit.note(connection, work.by, "reconcile", now, journey=work.journey, detail=told)
+            work.note(connection, kind, sum(each.kind == kind for each, _ in settled), now)
     return settled
 
 
@@ -234,16 +242,22 @@ def compare_outbox(connection: Connection, work: Work) -> Iterator[Discrepancy]:
         ~put_off,
         parcels.c.kind != "reconcile",  # one that waits for this one to end
     )
-    for some in chunks(connection.execute(query.order_by(parcels.c.id)).all()):
-        mine = _of_journey(connection, work.journey, [row.subject for row in some])
-        for row in some:
-            if row.subject in mine:
-                cause = f"{row.kind.replace('_', ' ')}, since {row.created_at:%Y-%m-%dT%H:%M:%SZ}"
-                if row.error:
-                    note = f"the relay has tried {row.attempts} time(s), the last: {row.error}"
-                else:
-                    note = "the relay has not tried yet: does one run?"
-                yield Discrepancy("outbox_waiting", row.subject, cause, note=note)
+    # Some at a time: after an outage a million may wait, of all journeys.
+    with connection.execute(query.order_by(parcels.c.id).execution_options(yield_per=CHUNK)) as rows:
+        for some in rows.partitions():
+            mine = _of_journey(connection, work.journey, [row.subject for row in some])
+            for row in some:
+                if row.subject in mine:
+                    yield _say_waiting(row)
+
+
+def _say_waiting(row: sa.Row[Any]) -> Discrepancy:
+    cause = f"{row.kind.replace('_', ' ')}, since {row.created_at:%Y-%m-%dT%H:%M:%SZ}"
+    if row.error:
+        note = f"the relay has tried {row.attempts} time(s), the last: {row.error}"
+    else:
+        note = "the relay has not tried yet: does one run?"
+    return Discrepancy("outbox_waiting", row.subject, cause, note=note)
 
 
 def _of_journey(connection: Connection, journey: str, subjects: Sequence[str]) -> set[str]:

@@ -20,7 +20,7 @@ from wend.journeys.results import Send
 from wend.journeys.serial import load_plan
 from wend.journeys.simulation import listens_to
 from wend.reconciling.port import Passage
-from wend.storage.database import chunks
+from wend.storage.database import CHUNK, chunks
 from wend.storage.tables import events, journeys, outbox, runs, sent_messages
 
 LATE: Final = timedelta(minutes=1)
@@ -139,19 +139,21 @@ def _unheard(connection: Connection, journey: str, now: datetime, told: _Waking)
             _has_workflow(now),
         )
     )
-    for row in connection.execute(query):
-        happening = Happening(
-            row.event_id,
-            row.event_name,
-            row.event_at,
-            row.event_properties,
-            row.event_message_id,
-            row.event_link,
-        )
-        if str(row.id) in told.runs or not listens_to(load_plan(row.answer), happening):
-            continue
-        how = "its bell was rung, and nobody has decided since" if row.woken else "nothing rings its bell"
-        yield _stuck(row, "bell_lost", f"event {row.event_id} came at {_say(row.event_at)}; {how}", told)
+    # Some at a time: of whoever waits for a year, most of what happens is nothing that the run listens to.
+    with connection.execute(query.execution_options(yield_per=CHUNK)) as rows:
+        for row in rows:
+            happening = Happening(
+                row.event_id,
+                row.event_name,
+                row.event_at,
+                row.event_properties,
+                row.event_message_id,
+                row.event_link,
+            )
+            if str(row.id) in told.runs or not listens_to(load_plan(row.answer), happening):
+                continue
+            how = "its bell was rung, and nobody has decided since" if row.woken else "nothing rings its bell"
+            yield _stuck(row, "bell_lost", f"event {row.event_id} came at {_say(row.event_at)}; {how}", told)
 
 
 def _held(connection: Connection, journey: str, now: datetime, told: _Waking) -> Iterator[Stuck]:

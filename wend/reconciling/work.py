@@ -6,10 +6,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
+from uuid import UUID
 
+from sqlalchemy import Connection
+
+from wend.lifecycle import audit
 from wend.lifecycle.versions import Versions
 from wend.reconciling.asking import Options
-from wend.reconciling.findings import Report
+from wend.reconciling.findings import Kind, Report
 from wend.reconciling.port import Found, Passage, Workflows
 from wend.storage.database import Database
 
@@ -21,6 +25,9 @@ YOUNG: Final = timedelta(minutes=1)
 
 IN_FLIGHT: Final = 16
 """Questions to Temporal, or starts, at once."""
+
+QUIET: Final = timedelta(seconds=30)
+"""How long one comparison may last without a word: a fraction of the heartbeat that its activity is given."""
 
 AT_ONCE: Final = 100
 """Rows that are changed in one transaction: clicks get their turn in between."""
@@ -40,6 +47,9 @@ class Work:
         options: What is to be done.
         by: Who asked.
         beat: Called now and then with what is being compared.
+        id: The reconciliation's.
+        gate: Lets so many of all reconciliations' calls into the threads, which sends and wakes need too.
+        pulse: Called while a comparison has nothing to say, so that it is known to live.
         report: What was found.
     """
 
@@ -52,11 +62,29 @@ class Work:
     options: Options
     by: str
     beat: Callable[[str], Awaitable[None]]
+    id: UUID
+    gate: asyncio.Semaphore
+    pulse: Callable[[], None]
     report: Report = field(default_factory=Report)
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         """Return what ``call`` returns, called in a thread: no SQL runs on the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self.executor, call)
+        answer = asyncio.create_task(self._take_turn(call))
+        try:
+            while not (await asyncio.wait([answer], timeout=QUIET.total_seconds()))[0]:
+                self.pulse()
+            return answer.result()
+        finally:
+            answer.cancel()  # what has not begun when this one is broken off is not begun any more
+
+    async def _take_turn(self, call: Callable[[], T]) -> T:
+        async with self.gate:
+            return await asyncio.get_running_loop().run_in_executor(self.executor, call)
+
+    def note(self, connection: Connection, kind: Kind, count: int, now: datetime) -> None:
+        """Write down what was repaired, in the transaction that does it: another attempt counts it by that."""
+        detail = {"kind": kind, "repaired": count, "reconciliation": str(self.id)}
+        audit.note(connection, self.by, "reconcile", now, journey=self.journey, detail=detail)
 
     async def look_at(self, passages: Sequence[Passage], what: str) -> list[Found]:
         """Return how the workflows of these runs stand, in their order."""

@@ -133,7 +133,7 @@ class Resender:
         """
         with self._database.write() as connection:
             row, _, _ = lock_send(connection, claim.asked.message_id)
-            if row.claim != claim.id or row.state != "claimed":
+            if not _holds(row, claim):
                 # Taken for dead, or overtaken by a late acceptance: only an acceptance still says anything.
                 if isinstance(outcome, Accepted) and row.state != "accepted":
                     settle(connection, row.id, "accepted", now, RESENT, reference=outcome.reference)
@@ -183,6 +183,12 @@ def _write_claim(
         values["only_key"] = key
     connection.execute(sa.update(sent_messages).where(sent_messages.c.id == row.id).values(**values))
     write_links(connection, row.id, composed)
+
+
+def _holds(row: sa.Row[Any], claim: Reclaim) -> bool:
+    """Return whether an outcome of this attempt is waited for; it comes twice where its first commit got lost."""
+    is_to_come_again = row.state == "uncertain" and row.resend_asked_at == claim.asked.asked_at
+    return bool(row.claim == claim.id and (row.state == "claimed" or is_to_come_again))
 
 
 def _give_back(connection: Connection, asked: Asked, now: datetime, reason: str, detail: str) -> Resent:

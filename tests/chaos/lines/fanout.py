@@ -195,12 +195,12 @@ def _compare_workflows(ring: Ring, name: str, read: dict[str, Entered]) -> None:
         return [key for key, each in read.items() if not each.expected <= set(found[key])]
 
     def agree() -> bool:
-        # Temporal's visibility follows its workflows by a moment.
+        # Temporal's visibility follows its workflows, by a moment or by minutes.
         for key in missing():
             found[key] = workflows(ring.site, key)
         return not missing()
 
-    ring.until(agree, timedelta(seconds=4), every=0.2)
+    ring.until(agree, ring.pick(timedelta(seconds=10), timedelta(minutes=15)), every=0.5)
     without = sum(len(each.expected - set(found[key])) for key, each in read.items())
     twice = sum(each.total() - len(each) for each in found.values())
     strangers = sum(len(set(found[key]) - each.expected) for key, each in read.items())

@@ -73,6 +73,8 @@ def test_a_machine_on_which_wend_was_never_started_has_no_problem(bare: pytest.M
     database = found("database")
     assert database.level == "warning"
     assert "make up" in (database.remedy or "")
+    (elsewhere,) = [each for each in examine(Path("elsewhere"), {}) if each.check == "database"]
+    assert "elsewhere" in elsewhere.message
 
 
 def test_settings_that_do_not_hold_are_told_by_their_names(bare: pytest.MonkeyPatch) -> None:
