@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
-JOBS ?= 2
+JOBS ?= 3
 
 bin := $(VENV)/bin
 pip := $(bin)/python -m pip install --disable-pip-version-check --no-input --timeout 60 --retries 8 --quiet
@@ -21,7 +21,7 @@ help: ## Say what there is to make, and the variables
 	@echo "Variables (make test ARGS='-k clicks'):"
 	@echo "  PYTHON=python3    the Python to make the environment with, 3.11 or newer"
 	@echo "  VENV=.venv        where the environment is"
-	@echo "  JOBS=2            processes that run the tests"
+	@echo "  JOBS=3            processes that run the tests"
 	@echo "  ARGS=             further arguments for up, demo, test, chaos, bench and migration"
 
 # -- the environment ------------------------------------------------------------------------------------------

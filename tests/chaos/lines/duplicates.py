@@ -103,14 +103,15 @@ def _starts_with_one_key(ring: Ring, rounds: int) -> None:
     answered: Counter[str] = Counter()
     for number, person in enumerate(people):
         answered[person] = len(_ask_for_one(ring, key, person, dies=number % 2 == 1))
-    started = ring.until(lambda: _with_workflow(ring, key) >= len(people), timedelta(seconds=30))
+    follows = ring.pick(timedelta(seconds=8), timedelta(minutes=1))
+    started = ring.until(lambda: _with_workflow(ring, key) >= len(people), follows)
     with ring.site.read() as connection:
         theirs = Counter(map(str, connection.scalars(sa.select(runs.c.profile_id).where(runs.c.journey_key == key))))
     ring.count("callers", AT_ONCE * len(people))
     said = f"{theirs.total()} runs of {len(people)} people; different answers: {max(answered.values())}"
     held = theirs == Counter(people) and set(answered.values()) == {1}
     ring.check("fifty parallel starts with one idempotency key: one run, one answer", held, said)
-    ring.until(lambda: workflows(ring.site, key).total() >= len(people), timedelta(minutes=1), every=0.2)
+    ring.until(lambda: workflows(ring.site, key).total() >= len(people), follows, every=0.2)
     found = workflows(ring.site, key)
     said = f"{found.total()} workflows, {_with_workflow(ring, key)} runs marked as started, of {len(people)}"
     held = started and set(found.values()) == {1} and len(found) == len(people)
