@@ -30,7 +30,7 @@ from tests.chaos.ring import Line
 from tests.chaos.site import Kind
 from wend import childexec
 
-TIME_LIMIT = {True: timedelta(minutes=10), False: timedelta(hours=2)}
+TIME_LIMIT = {True: timedelta(minutes=10), False: timedelta(hours=4)}
 """The ring stops by itself; quick or not."""
 
 INTERRUPTED = 130
