@@ -23,7 +23,8 @@ LONGEST_RETRY = timedelta(seconds=1)
 CLAIM_LASTS = timedelta(seconds=3)
 LEASE = timedelta(seconds=3)
 FIRST_PAUSE = timedelta(seconds=1)
-"""Until a send is tried again that was surely not accepted; the later ones follow from it."""
+LONGEST_PAUSE = timedelta(seconds=15)
+"""Until a send is tried again that was surely not accepted: the first time, and at most."""
 SWEEP_EVERY = timedelta(seconds=1)
 COMPARE_CLOCKS_EVERY = timedelta(seconds=1)
 STICKY_TIMEOUT = timedelta(milliseconds=500)
@@ -59,6 +60,7 @@ def keep(activities: int) -> None:
     put_in_place(policies, "LONGEST_PAUSE", 5 * LONGEST_RETRY)
     put_in_place(starting, "CLAIM_LASTS", CLAIM_LASTS)
     put_in_place(ledger, "FIRST_PAUSE", FIRST_PAUSE)
+    put_in_place(ledger, "LONGEST_PAUSE", LONGEST_PAUSE)
     put_in_place(outbox, "LEASE", LEASE)
     put_in_place(loop, "SWEEP_EVERY", SWEEP_EVERY)
     put_in_place(clocks, "LOOK_EVERY", COMPARE_CLOCKS_EVERY)
