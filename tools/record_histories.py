@@ -240,7 +240,7 @@ async def _has(handle: WorkflowHandle[Any, Any], kind: "EventType.ValueType") ->
 
 def _without_this_machine(text: str) -> str:
     """Return a recording without the paths and the name of the machine that it was made on."""
-    text = re.sub(r'(File \\")[^"\\]*?/(?=(?:site-packages|workflows)/)', r"\1", text)
+    text = re.sub(r'(File \\")[^"\\]*?/(?=(?:site-packages|workflows|activities)/)', r"\1", text)
     return re.sub(r'("identity": ")[^"]*(")', r"\1recorder\2", text)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.reconciling import Reconciling
+from tests.support.reconciling import Reconciling, entered
 from tests.support.world import AWAIT_CLICK, DAY, MAIL, T0, World
 from wend.channels.port import NotAccepted
 from wend.journeys.occurrences import Occurrence
@@ -33,14 +33,6 @@ def each(database: Database) -> Iterator[Reconciling]:
     """On each kind of database."""
     with ThreadPoolExecutor(1) as executor:
         yield Reconciling(World(database), executor)
-
-
-def entered(desk: Reconciling, *steps: dict[str, Any], name: str = "ada", **journey: Any) -> UUID:
-    """Have somebody enter a journey of these steps, with a workflow."""
-    desk.world.journey(*(steps or (DAY,)), **journey)
-    run_id = desk.world.enter(desk.world.person(name))
-    desk.has(run_id)
-    return run_id
 
 
 def repairs(desk: Reconciling) -> list[tuple[str, str, int]]:

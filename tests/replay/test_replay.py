@@ -84,3 +84,8 @@ async def test_another_command_passes_the_gate_behind_a_patch_and_never_without_
     with pytest.raises(NondeterminismError):
         await replayer(RUNNERS[runner](), ChangedJourneyRun).replay_workflow(read(path))
     await replayer(RUNNERS[runner](), PatchedJourneyRun).replay_workflow(read(path))
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+def test_a_recording_names_no_path_of_the_machine_that_made_it(path: Path) -> None:
+    assert 'File \\"/' not in path.read_text()

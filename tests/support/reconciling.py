@@ -8,7 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from tests.support.world import World
+from tests.support.world import DAY, World
 from wend.reconciling import asking
 from wend.reconciling.asking import Options
 from wend.reconciling.memory import MemoryWorkflows
@@ -79,3 +79,11 @@ class Reconciling:
         """Delete rows behind everybody's back."""
         with self.world.database.write() as connection:
             connection.execute(sa.delete(metadata.tables[table]).where(sa.text(where)))
+
+
+def entered(desk: Reconciling, *steps: dict[str, Any], name: str = "ada", **journey: Any) -> UUID:
+    """Have somebody enter a journey of these steps, with a workflow."""
+    desk.world.journey(*(steps or (DAY,)), **journey)
+    run_id = desk.world.enter(desk.world.person(name))
+    desk.has(run_id)
+    return run_id
