@@ -169,8 +169,10 @@ def _ps(pid: int, column: str) -> str:
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log file, as far as it can be read."""
+    """The last lines of a log file, as far as it can be read; and the cause of a panic, which stands above its stack."""
     try:
-        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+        text = log.read_text(errors="replace").splitlines()
     except OSError as error:
         return f"(cannot be read: {error})"
+    causes = [line for line in text[:-lines] if line.startswith("panic: ")]
+    return "\n".join([*(f"{cause}\n…" for cause in causes[-1:]), *text[-lines:]])

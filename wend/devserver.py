@@ -42,6 +42,9 @@ PROMPT_TIMERS: Final[Mapping[str, str]] = {"history.timerProcessorMaxTimeShift":
 """Dynamic configuration for tests: timers fire within about 16 ms, and not up to half a second late."""
 
 START_DEADLINE: Final = timedelta(seconds=60)
+_LOST_A_PORT: Final = (b"address already in use", b"panic: ")
+"""What the server says when a port became another's after it was chosen; server 1.32 panics if it is the gRPC port."""
+
 _PRAGMAS: Final = ("journal_mode=wal", "synchronous=normal")
 _WHAT: Final[Mapping[str, str]] = {
     "port": "the Temporal server",
@@ -171,10 +174,11 @@ class DevServer:
                 self._end()
                 with self._log.open("rb") as log:
                     log.seek(seen)
-                    lost_a_port = b"address already in use" in log.read()
+                    said = log.read()
+                lost_a_port = any(sign in said for sign in _LOST_A_PORT)
                 if not (isinstance(error, ChildFailed) and lost_a_port and attempts_left):
                     raise
-            # A port that was free a moment ago has become another's.
+            # What was free a moment ago has become another's.
             self._ports = _choose(self.ip, self._asked, self._options)
 
     def stop(self) -> None:

@@ -18,7 +18,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 
 from tests.support.eventually import assert_eventually
 from wend.child import ChildFailed, runs
-from wend.devserver import RETENTION, DevServer, PortTaken, StateInUse
+from wend.devserver import RETENTION, DevServer, PortTaken, StateInUse, find_executable
 
 JOURNEY = SearchAttributeKey.for_keyword("WendJourney")
 
@@ -101,6 +101,31 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
         DevServer(port=0, ui_port=None, database=database).start()
 
     assert not database.with_suffix(".pid").exists()
+
+
+def panicking(path: Path, times: int) -> Path:
+    """A server that, so often, does what the real one does whose gRPC port was taken after it was chosen."""
+    stack = "\n".join(f"frame {n}" for n in range(40))
+    path.write_text(f"""#!/bin/sh
+echo start >> {path}.starts
+if [ $(wc -l < {path}.starts) -gt {times} ]; then exec {find_executable()} "$@"; fi
+echo 'panic: runtime error: nil pointer
+{stack}'
+exit 2
+""")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_port_that_is_lost_while_starting_is_replaced(tmp_path: Path) -> None:
+    with DevServer(port=0, ui_port=None, executable=panicking(tmp_path / "temporal", times=2)) as server:
+        assert server.is_running()
+
+
+def test_a_server_that_panics_each_time_says_why_and_not_only_where(tmp_path: Path) -> None:
+    with pytest.raises(ChildFailed, match=r"panic: runtime error: nil pointer\n…\n(frame \d+\n?){15}$"):
+        DevServer(port=0, ui_port=None, executable=panicking(tmp_path / "temporal", times=3)).start()
+    assert (tmp_path / "temporal.starts").read_text().count("start") == 3
 
 
 def test_two_servers_on_one_state_are_refused(tmp_path: Path) -> None:
