@@ -169,7 +169,7 @@ def _ps(pid: int, column: str) -> str:
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log file, as far as it can be read; and the cause of a panic, which stands above its stack."""
+    """The last lines of a log file, as far as it can be read, under the cause of a panic, if its stack hides that."""
     try:
         text = log.read_text(errors="replace").splitlines()
     except OSError as error:
