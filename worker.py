@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig, WorkflowRunner
 
+from activities.attempts import Attempts
 from activities.entries import EntryActivities
 from activities.fanout import FanOutActivities
 from activities.reconciling import ReconcilingActivities
@@ -120,7 +121,6 @@ def build_worker(
     keys: TokenKeys,
     public_url: str,
     runner: WorkflowRunner | None = None,
-    provider_timeout: timedelta | None = None,
     sends_at_once: int = SENDS_AT_ONCE,
     build: WorkerDeploymentVersion | None = None,
 ) -> WorkerGroup:
@@ -132,17 +132,16 @@ def build_worker(
         keys: Sign the tokens of links.
         public_url: Where recipients reach ``/c/…``.
         runner: The fast, unsandboxed one by default; tests give the strict sandbox.
-        provider_timeout: How long a provider may take.
         sends_at_once: In each queue.
         build: Has Temporal route by it, where workers are versioned: runs and entries go over to the current build.
     """
     threads = Threads(core.executor)
     composer = Composer(keys, public_url)
     ledger = Ledger(core.database, core.versions, composer)
-    options = {} if provider_timeout is None else {"provider_timeout": provider_timeout}
     telemetry = core.telemetry
     advancer = Advancer(core.database, core.versions, telemetry)
-    runs = RunActivities(advancer, ledger, channels, threads, core.queues, telemetry=telemetry, **options)
+    attempts = Attempts(channels, threads, telemetry)
+    runs = RunActivities(advancer, ledger, attempts, threads, core.queues, telemetry)
     desk = EntryDesk(core.database, core.versions)
     entries = EntryActivities(core.client, desk, core.timetable, threads, core.task_queue)
     fanout = FanOutActivities(core.client, core.starter, threads, core.queues)
@@ -153,7 +152,7 @@ def build_worker(
         entries.refill_schedule,
     ]
     resender = Resender(core.database, core.versions, composer)
-    resends = ResendActivities(resender, channels, threads, core.queues, telemetry=telemetry, **options)
+    resends = ResendActivities(resender, attempts, core.queues)
     reconciling = ReconcilingActivities(build_reconciler(core), threads)
     deployment = None if build is None else WorkerDeploymentConfig(build, True, VersioningBehavior.AUTO_UPGRADE)
     main = Worker(

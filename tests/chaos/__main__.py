@@ -1,6 +1,6 @@
 """``python -m tests.chaos``: runs the ring, prints how it goes, writes ``reports/chaos.json`` and ``reports/chaos.md``.
 
-Each database has drivers of its own, and all run at once; within one, line follows line.
+Each database has two drivers of its own, and all run at once; within one, line follows line.
 """
 
 import argparse
@@ -88,12 +88,9 @@ def _drive_both(asked: argparse.Namespace) -> Report:
 
 
 def _lanes(asked: argparse.Namespace) -> list[list[str]]:
-    """Return the lines that each installation of a database is for.
-
-    Those of the short form mostly wait, so two installations go side by side; the long form keeps the machine busy.
-    """
+    """Return the lines that each of a database's installations is for: two go side by side, since many lines wait."""
     names = [line.key for line in _chosen(asked.lines, quick=asked.quick)]
-    return [lane for lane in (names[::2], names[1::2]) if lane] if asked.quick else [names]
+    return [lane for lane in (names[::2], names[1::2]) if lane]
 
 
 def _drive_one(asked: argparse.Namespace) -> Report:

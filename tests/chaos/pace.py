@@ -41,15 +41,15 @@ def keep(activities: int) -> None:
     from temporalio.client import Client
 
     import worker
-    from activities import runs as sends
+    from activities import attempts
     from wend import clocks, outbox
     from wend.relay import loop
     from wend.runs import ledger, starting
     from workflows import policies
 
-    put_in_place(sends, "LATEST_CALL", LATEST_CALL)
-    put_in_place(sends, "LAST_WRITE", LAST_WRITE)
-    lay_around(sends.RunActivities, "__init__", _insisting(provider_timeout=PROVIDER_TIMEOUT))
+    put_in_place(attempts, "LATEST_CALL", LATEST_CALL)
+    put_in_place(attempts, "LAST_WRITE", LAST_WRITE)
+    lay_around(attempts.Attempts, "__init__", _insisting(provider_timeout=PROVIDER_TIMEOUT))
     put_in_place(policies, "SEND_TIMEOUT", SEND_TIMEOUT)
     put_in_place(policies, "ENTRY_TIMEOUT", ENTRY_TIMEOUT)
     put_in_place(policies, "FANOUT_HEARTBEAT", FANOUT_HEARTBEAT)

@@ -11,7 +11,7 @@ import pytest_asyncio
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-import activities.runs
+import activities.attempts
 from activities.runs import RunActivities
 from activities.threads import Threads
 from tests.support.flaky import Failure, FlakyDatabase
@@ -38,7 +38,8 @@ class Attempts:
         self.run_id = world.enter(world.person("ada"))
         ledger = Ledger(self.database, world.versions, world.composer)
         channels = Channels(self.email, MemorySmsChannel())
-        self.activities = RunActivities(world.advancer, ledger, channels, threads, SendQueues("wend"))
+        attempts = activities.attempts.Attempts(channels, threads)
+        self.activities = RunActivities(world.advancer, ledger, attempts, threads, SendQueues("wend"))
 
     async def attempt(self) -> wire.Instruction:
         environment = ActivityEnvironment()
@@ -99,7 +100,7 @@ async def test_a_database_that_fails_for_a_moment_costs_no_send_and_doubles_none
 async def test_an_outcome_that_cannot_be_written_makes_the_send_uncertain(
     attempts: Attempts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activities.runs, "LAST_WRITE", timedelta(seconds=0.3))
+    monkeypatch.setattr(activities.attempts, "LAST_WRITE", timedelta(seconds=0.3))
     attempts.database.failures = [None, "away", "away"]
     with pytest.raises(Unavailable):
         await attempts.attempt()
@@ -116,7 +117,7 @@ async def test_a_provider_is_not_called_on_a_claim_that_is_too_old(
 ) -> None:
     """Its call might last beyond the attempt, and the next attempt would not know of it."""
     with monkeypatch.context() as patched:
-        patched.setattr(activities.runs, "LATEST_CALL", timedelta(0))
+        patched.setattr(activities.attempts, "LATEST_CALL", timedelta(0))
         attempts.database.failures = [None, "away"]
         with pytest.raises(ApplicationError, match="too long"):
             await attempts.attempt()

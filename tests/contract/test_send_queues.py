@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities.attempts import Attempts
 from activities.runs import RunActivities
 from activities.threads import Threads
 from tests.support.world import MAIL, T0, TEXT, World
@@ -28,9 +29,9 @@ async def attempt(
     """Have an attempt made at a run's send; return its answer, and how many messages were sent."""
     email, sms = MemoryEmailChannel(), MemorySmsChannel()
     with ThreadPoolExecutor(1) as executor:
-        runs = RunActivities(
-            world.advancer, world.ledger, Channels(email, sms), Threads(executor), SendQueues("wend", rates)
-        )
+        threads = Threads(executor)
+        attempts = Attempts(Channels(email, sms), threads)
+        runs = RunActivities(world.advancer, world.ledger, attempts, threads, SendQueues("wend", rates))
         temporal = ActivityEnvironment()
         temporal.info = replace(temporal.info, task_queue=came_by, started_time=T0)
         sequence = world.row(run_id).sequence

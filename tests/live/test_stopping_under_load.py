@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from temporalio.worker import UnsandboxedWorkflowRunner
 
-import activities.runs
+import activities.attempts
 import workflows.policies
 from tests.support.eventually import assert_eventually
 from tests.support.relaying import at_once, enter, relaying
@@ -119,7 +119,7 @@ async def test_nothing_is_claimed_after_the_answer_and_on_resumption_nobody_is_l
     """Claims are read in the transaction that pauses or stops, and in the one that resumes: nothing is between."""
     # How long the server takes for lost what it handed out just before it died; the provider is called well before.
     monkeypatch.setattr(workflows.policies, "SEND_TIMEOUT", timedelta(seconds=10))
-    monkeypatch.setattr(activities.runs, "LATEST_CALL", timedelta(seconds=6))
+    monkeypatch.setattr(activities.attempts, "LATEST_CALL", timedelta(seconds=6))
     change = postgres_database.write
 
     def pausing_and_stopping() -> tuple[Claims, Claims]:

@@ -51,15 +51,19 @@ class SendingHeld(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Claimed:
     """The right of one attempt to call the provider for one message."""
 
     id: UUID
+    message: OutgoingEmail | OutgoingSms
+
+
+@dataclass(frozen=True, slots=True)
+class Claim(Claimed):
+    """That of an attempt at what a run sends."""
+
     run_id: UUID
     sequence: int
-    step: str
-    claimed_at: datetime
-    message: OutgoingEmail | OutgoingSms
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,7 @@ class Ledger:
             settle(connection, plan.message_id, "refused", now, "not_rendered", str(error))
             return go_on("refused", now, f"not_rendered: {error}")
         write_links(connection, plan.message_id, composed)
-        return Claim(attempt, run.id, run.sequence, plan.step, now, composed.message)
+        return Claim(attempt, composed.message, run.id, run.sequence)
 
     def _write_claim(
         self,

@@ -13,14 +13,14 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from wend.channels.port import Accepted, NotAccepted, Outcome, OutgoingEmail, OutgoingSms, Refused, Unknown
+from wend.channels.port import Accepted, NotAccepted, Outcome, Refused, Unknown
 from wend.errors import InvalidDocument
 from wend.journeys.results import Send
 from wend.lifecycle.versions import Versions
 from wend.messages.errors import RenderError
 from wend.runs.composing import Composed, Composer
 from wend.runs.facts import read_profile
-from wend.runs.ledger import LONGEST_PAUSE, TryAgain, only_key, pause_after, write_links
+from wend.runs.ledger import LONGEST_PAUSE, Claimed, TryAgain, only_key, pause_after, write_links
 from wend.runs.settling import LOST, settle, settle_unknown
 from wend.sends.operating import hindrance, lock_send, step_of
 from wend.storage.database import Database
@@ -46,12 +46,10 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Reclaim:
+class Reclaim(Claimed):
     """The right of one attempt to call the provider once more."""
 
-    id: UUID
     asked: Asked
-    message: OutgoingEmail | OutgoingSms
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,7 @@ class Resender:
         except (RenderError, InvalidDocument) as error:
             return _give_back(connection, asked, now, "not_rendered", str(error))
         _write_claim(connection, row, composed, attempt, address, key, now)
-        return Reclaim(attempt, asked, composed.message)
+        return Reclaim(attempt, composed.message, asked)
 
     def settle(self, claim: Reclaim, outcome: Outcome, now: datetime) -> Resent | TryAgain:
         """Write down how the provider answered.
