@@ -21,7 +21,7 @@ from api.reconciliations.routes import router as reconciliations
 from api.runs.routes import router as runs
 from api.segments.routes import router as segments
 from api.sends.routes import router as sends
-from api.strictness import known_query
+from api.strictness import known_body, known_query
 from api.top.routes import router as top
 from api.tracking.routes import router as tracking
 from wend.errors import InvalidDocument, Unavailable
@@ -66,7 +66,7 @@ def create_app(parts: ApiParts) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.parts = parts
-    guarded = [Depends(authorise), Depends(known_query)]
+    guarded = [Depends(authorise), Depends(known_query), Depends(known_body)]
     common = declares(Unauthorized, ForeignPage, ForeignHost, InvalidDocument, Unavailable)
     for resource in _RESOURCES:
         app.include_router(resource, prefix=VERSION, dependencies=guarded, responses=common)

@@ -1,10 +1,15 @@
-"""Queries that nobody asked for are refused: a filter with a typing error in its name would be no filter at all."""
+"""What nobody asked for is refused: a filter with a typing error in its name would be no filter at all.
+
+So would be an option in the body of a request that has none.
+"""
 
 from collections.abc import Iterator
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
+from api.bodies import Body
 from wend.errors import InvalidDocument, Problem
 from wend.journeys.problems import did_you_mean
 
@@ -27,6 +32,27 @@ async def known_query(request: Request) -> None:
             problems.append(Problem(f"query.{name}", "is given more than once"))
     if problems:
         raise InvalidDocument("The request", problems)
+
+
+async def known_body(request: Request) -> None:
+    """Let a request pass that has no body, or an empty one, or whose endpoint reads it.
+
+    Raises:
+        InvalidDocument: There is one that would be passed over.
+    """
+    if request.method in ("GET", "HEAD") or _reads_body(request.scope["route"]):
+        return
+    said = b""
+    async for chunk in request.stream():
+        said += b"".join(chunk.split())
+        if not b"{}".startswith(said):  # many clients send an empty object where there is nothing to say
+            raise InvalidDocument("The request", [Problem("body", "nothing in it is read here; leave it out")])
+
+
+def _reads_body(route: APIRoute) -> bool:
+    """Return whether an endpoint reads its body; one that does so by itself says so in the OpenAPI document."""
+    readers = (isinstance(dependency.call, Body) for dependency in route.dependant.dependencies)
+    return any(readers) or "requestBody" in (route.openapi_extra or {})
 
 
 def _query_names(dependant: Dependant) -> Iterator[str]:

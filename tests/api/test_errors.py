@@ -128,6 +128,15 @@ class TestAddressesAndQueries:
         }
         assert "query.dry" in api_on_sqlite.problems("POST", "/v1/journeys/x/publish?dry=1")
 
+    @pytest.mark.parametrize("body", [b'{"as": "accepted"}', b" 0", b"{}x", b"x" * 10_000_000])
+    def test_a_body_that_nothing_would_be_read_of_is_refused(self, api_on_sqlite: Api, body: bytes) -> None:
+        problems = api_on_sqlite.problems("POST", "/v1/journeys/x/publish", content=body, headers=JSON)
+        assert problems == {"body": "nothing in it is read here; leave it out"}
+
+    @pytest.mark.parametrize("body", [b"", b"{}", b" { }\n"])
+    def test_a_body_that_says_nothing_is_as_good_as_none(self, api_on_sqlite: Api, body: bytes) -> None:
+        api_on_sqlite.problem(404, "POST", "/v1/journeys/x/publish", content=body, headers=JSON)
+
     def test_a_parameter_that_is_given_twice_is_refused_rather_than_passed_over(self, api_on_sqlite: Api) -> None:
         twice = api_on_sqlite.problems("GET", "/v1/sent-messages?state=uncertain&state=accepted")
         assert twice == {"query.state": "is given more than once"}
