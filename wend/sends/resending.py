@@ -12,6 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from wend.channels.port import Accepted, NotAccepted, Outcome, Refused, Unknown
 from wend.errors import InvalidDocument
@@ -113,14 +114,14 @@ class Resender:
         assert profile is not None, "nobody is hindered by having none"
         address = profile.identities[step.to]
         plan = Send(row.step, row.visit, row.id, row.channel, row.message_key)
-        key = only_key(connection, step, run, plan, address)
-        if key is not None and _is_taken(connection, key, row.id):
-            return _give_back(connection, asked, now, "not_resent", "another run has sent it to this address")
         try:
             composed = self._composer.compose(connection, run, profile, plan, address, row.message_version)
         except (RenderError, InvalidDocument) as error:
             return _give_back(connection, asked, now, "not_rendered", str(error))
-        _write_claim(connection, row, composed, attempt, address, key, now)
+        key = only_key(connection, step, run, plan, address)
+        if key is not None and not _take(connection, key, row.id):
+            return _give_back(connection, asked, now, "not_resent", "another run has sent it to this address")
+        _write_claim(connection, row, composed, attempt, address, now)
         return Reclaim(attempt, composed.message, asked)
 
     def settle(self, claim: Reclaim, outcome: Outcome, now: datetime) -> Resent | TryAgain:
@@ -170,15 +171,12 @@ def _write_claim(
     composed: Composed,
     attempt: UUID,
     address: str,
-    key: str | None,
     now: datetime,
 ) -> None:
     # The same attempt asks twice where it never learnt that its first claim was committed.
     is_new = row.claim != attempt or row.state != "claimed"
     values: dict[str, Any] = {"state": "claimed", "claim": attempt, "claimed_at": now, "address": address}
     values |= {"tries": row.tries + is_new, "settled_at": None, "reason": None, "detail": None}
-    if key is not None:  # of the address that it goes to now
-        values["only_key"] = key
     connection.execute(sa.update(sent_messages).where(sent_messages.c.id == row.id).values(**values))
     write_links(connection, row.id, composed)
 
@@ -203,9 +201,15 @@ def _end(connection: Connection, asked: Asked) -> Resent:
     return Resent(*connection.execute(sa.select(sent_messages.c.state, sent_messages.c.reason).where(of_row)).one())
 
 
-def _is_taken(connection: Connection, key: str, message_id: UUID) -> bool:
-    others = sa.select(sent_messages.c.id).where(sent_messages.c.only_key == key, sent_messages.c.id != message_id)
-    return connection.execute(others).first() is not None
+def _take(connection: Connection, key: str, message_id: UUID) -> bool:
+    """Have a message be the only one of its key, that of the address it goes to now; ``False`` where another one is."""
+    of_row = sent_messages.c.id == message_id
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.update(sent_messages).where(of_row).values(only_key=key))
+    except IntegrityError:  # by the unique index, which also waits for a transaction that is about to take it
+        return False
+    return True
 
 
 def _said(outcome: Refused | NotAccepted) -> str:
