@@ -1,6 +1,7 @@
 """What the rows of one journey's entries and runs say, and what Temporal knows of them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -9,6 +10,8 @@ from temporalio.client import Client
 from tests.chaos.site import Site
 from wend.storage.tables import entries, exclusions, runs
 from wend.temporal import run_workflow_id
+
+_RUNS_OF = "WendJourney = '{}' AND WorkflowType = 'JourneyRun'"
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,30 @@ def read_entered(site: Site, journey: str) -> Entered:
     )
 
 
+def unfinished(site: Site, journeys: Sequence[str]) -> list[str]:
+    """Return the journeys that nobody has entered yet, or whose entries are not all done."""
+    query = sa.select(entries.c.journey_key, entries.c.state).where(entries.c.journey_key.in_(journeys))
+    states: dict[str, set[str]] = {key: set() for key in journeys}
+    with site.read() as connection:
+        for key, state in connection.execute(query):
+            states[key].add(state)
+    return [key for key, seen in states.items() if seen != {"done"}]
+
+
+def count_workflows(site: Site, journeys: Sequence[str]) -> int:
+    """Return how many executions Temporal lists for the journeys' runs."""
+
+    async def ask(client: Client) -> int:
+        return sum([(await client.count_workflows(_RUNS_OF.format(journey))).count for journey in journeys])
+
+    return site.temporal(ask)
+
+
 def workflows(site: Site, journey: str) -> Counter[str]:
     """Return how many executions each workflow id of the journey's runs has, as Temporal has it."""
 
     async def ask(client: Client) -> Counter[str]:
-        query = f"WendJourney = '{journey}' AND WorkflowType = 'JourneyRun'"
-        return Counter([each.id async for each in client.list_workflows(query, page_size=1000)])
+        found = client.list_workflows(_RUNS_OF.format(journey), page_size=1000)
+        return Counter([each.id async for each in found])
 
     return site.temporal(ask)

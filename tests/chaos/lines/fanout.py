@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import httpx2
 
-from tests.chaos.evidence import Entered, read_entered, workflows
+from tests.chaos.evidence import Entered, count_workflows, read_entered, unfinished, workflows
 from tests.chaos.life import AT_ONCE
 from tests.chaos.probes import FANOUT_POINTS
 from tests.chaos.ring import Line, Ring
@@ -19,8 +20,11 @@ STRUCK_AT_EACH = 104
 """How often the long form strikes at each point, on all databases together."""
 
 STRIKES_OF_THE_LARGE_ONE = 10
-MEMBERS = int(os.environ.get("CHAOS_MEMBERS", "20000"))
-"""Of the large entry; ``CHAOS_MEMBERS=100000`` makes it larger."""
+MEMBERS = int(os.environ.get("CHAOS_MEMBERS", "100000"))
+"""Of the large entry; ``CHAOS_MEMBERS=20000`` makes it smaller."""
+
+A_MEMBER_TAKES = timedelta(milliseconds=40)
+"""At the most, on average, on a machine with other work to do."""
 
 MEMBERS_OF_A_SMALL_ONE = 40
 AT_THE_BEGINNING = 10
@@ -113,7 +117,7 @@ def _large(ring: Ring, strikes: Sequence[Strike]) -> None:
         struck += 1
     ring.site.restart("worker", wait=False)
     ring.check("every strike of the plan was made (large)", struck == len(strikes), f"{struck} of {len(strikes)}")
-    _compare(ring, "large", [key], people, ring.pick(timedelta(seconds=30), timedelta(minutes=20)))
+    _compare(ring, "large", [key], people, ring.pick(timedelta(seconds=30), MEMBERS * A_MEMBER_TAKES))
 
 
 def _large_life(ring: Ring, strike: Strike) -> Life:
@@ -164,13 +168,10 @@ def _take_in(ring: Ring, key: str, people: People) -> None:
 def _compare(ring: Ring, name: str, keys: Sequence[str], people: People, within: timedelta) -> None:
     """Compare members, runs, exclusions and workflows of journeys that all have the same members."""
 
-    def all_done() -> bool:
-        return all(_is_done(read_entered(ring.site, key)) for key in keys)
-
-    done = ring.until(all_done, within, every=0.2)
+    done = ring.until(lambda: not unfinished(ring.site, keys), within, every=0.5)
+    left = unfinished(ring.site, keys)
+    ring.check(f"every entry is done ({name})", done, f"{len(left)} of {len(keys)} are not: {left[:3]}")
     read = {key: read_entered(ring.site, key) for key in keys}
-    unfinished = [key for key, entered in read.items() if not _is_done(entered)]
-    ring.check(f"every entry is done ({name})", done, f"{len(unfinished)} of {len(keys)} are not: {unfinished[:3]}")
     ring.count(f"members ({name})", people.members * len(keys))
     ring.count(f"runs ({name})", sum(each.runs.total() for each in read.values()))
     missing = sum(len(people.entering - set(each.runs)) for each in read.values())
@@ -189,18 +190,11 @@ def _compare(ring: Ring, name: str, keys: Sequence[str], people: People, within:
 
 
 def _compare_workflows(ring: Ring, name: str, read: dict[str, Entered]) -> None:
+    expected = sum(len(each.expected) for each in read.values())
+    # Temporal's visibility follows its workflows, by a moment or by minutes.
+    listed = partial(count_workflows, ring.site, list(read))
+    ring.until(lambda: listed() >= expected, ring.pick(timedelta(seconds=10), timedelta(minutes=15)), every=0.5)
     found = {key: workflows(ring.site, key) for key in read}
-
-    def missing() -> list[str]:
-        return [key for key, each in read.items() if not each.expected <= set(found[key])]
-
-    def agree() -> bool:
-        # Temporal's visibility follows its workflows, by a moment or by minutes.
-        for key in missing():
-            found[key] = workflows(ring.site, key)
-        return not missing()
-
-    ring.until(agree, ring.pick(timedelta(seconds=10), timedelta(minutes=15)), every=0.5)
     without = sum(len(each.expected - set(found[key])) for key, each in read.items())
     twice = sum(each.total() - len(each) for each in found.values())
     strangers = sum(len(set(found[key]) - each.expected) for key, each in read.items())
@@ -209,10 +203,6 @@ def _compare_workflows(ring: Ring, name: str, read: dict[str, Entered]) -> None:
     said = f"{without} runs without a workflow, {twice} with two, {strangers} workflows without a run"
     ring.check(f"exactly one workflow per run ({name})", not (without + twice + strangers), said)
     ring.check(f"every run is marked as started ({name})", not unmarked, f"{unmarked} are not")
-
-
-def _is_done(entered: Entered) -> bool:
-    return [state for state, _ in entered.entries] == ["done"]
 
 
 LINE = Line("fanout", "Workers die while a segment enters", run)
