@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import sqlalchemy as sa
 from temporalio.client import Client
@@ -10,6 +11,9 @@ from temporalio.client import Client
 from tests.chaos.site import Site
 from wend.storage.tables import entries, exclusions, runs
 from wend.temporal import run_workflow_id
+
+A_PAGE_TAKES = timedelta(minutes=2)
+"""At the most, from a server that has hardly any processor to itself."""
 
 _RUNS_OF = "WendJourney = '{}' AND WorkflowType = 'JourneyRun'"
 
@@ -67,7 +71,8 @@ def count_workflows(site: Site, journeys: Sequence[str]) -> int:
     """Return how many executions Temporal lists for the journeys' runs."""
 
     async def ask(client: Client) -> int:
-        return sum([(await client.count_workflows(_RUNS_OF.format(journey))).count for journey in journeys])
+        queries = [_RUNS_OF.format(journey) for journey in journeys]
+        return sum([(await client.count_workflows(query, rpc_timeout=A_PAGE_TAKES)).count for query in queries])
 
     return site.temporal(ask)
 
@@ -76,7 +81,7 @@ def workflows(site: Site, journey: str) -> Counter[str]:
     """Return how many executions each workflow id of the journey's runs has, as Temporal has it."""
 
     async def ask(client: Client) -> Counter[str]:
-        found = client.list_workflows(_RUNS_OF.format(journey), page_size=1000)
+        found = client.list_workflows(_RUNS_OF.format(journey), page_size=1000, rpc_timeout=A_PAGE_TAKES)
         return Counter([each.id async for each in found])
 
     return site.temporal(ask)
