@@ -129,10 +129,12 @@ def _small(ring: Ring, strikes: Sequence[Strike]) -> None:
     people = People(ring, "few", MEMBERS_OF_A_SMALL_ONE)
     keys: list[str] = []
 
-    def feed(count: int) -> None:
+    def feed(count: int) -> bool:
+        died = False
         for _ in range(count):
             keys.append(ring.key(f"small-{len(keys)}"))
-            _take_in(ring, keys[-1], people)
+            died |= _take_in(ring, keys[-1], people)
+        return died
 
     feed(AT_THE_BEGINNING)
     struck = sum(_strike(ring, strike, feed) for strike in strikes)
@@ -141,28 +143,31 @@ def _small(ring: Ring, strikes: Sequence[Strike]) -> None:
     _compare(ring, "small", keys, people, timedelta(minutes=5))
 
 
-def _strike(ring: Ring, strike: Strike, feed: Callable[[int], None]) -> bool:
+def _strike(ring: Ring, strike: Strike, feed: Callable[[int], bool]) -> bool:
     """Let a worker live until its strike; returns whether it came. Where nobody is left to enter, more are sent in."""
     life = Life(strike=strike, batch=10, activities=AT_ONCE)
     ring.site.restart("worker", life, wait=False)
     for _ in range(10):
         if ring.site.died("worker", timedelta(seconds=4)):
             return True
-        feed(2)
+        if feed(2):
+            return True
     return False
 
 
-def _take_in(ring: Ring, key: str, people: People) -> None:
-    """Publish the journey, also where the API dies over it."""
+def _take_in(ring: Ring, key: str, people: People) -> bool:
+    """Publish the journey; returns whether the strike came meanwhile and took the API along, which lives again then."""
     if ring.kind == "postgresql":
         ring.site.take_in(key, people.segment, A_YEAR, namespace="email")
-        return
+        return False
     try:
         ring.site.take_in(key, people.segment, A_YEAR, namespace="email")
-    except httpx2.TransportError:  # the strike came meanwhile: whoever asks cannot know how far it got
+    except httpx2.TransportError:  # whoever asks cannot know how far it got
         ring.site.restart("worker")
         if ring.site.http.get(f"/v1/journeys/{key}/versions/1").status_code == 404:
             ring.site.take_in(key, people.segment, A_YEAR, namespace="email")
+        return True
+    return False
 
 
 def _compare(ring: Ring, name: str, keys: Sequence[str], people: People, within: timedelta) -> None:

@@ -26,7 +26,7 @@ from wend.storage.database import Database
 from wend.temporal import connect
 from worker import Core
 
-PATIENCE = timedelta(seconds=60)
+PATIENCE = timedelta(minutes=5)
 
 
 class Server:
