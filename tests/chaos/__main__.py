@@ -88,9 +88,16 @@ def _drive_both(asked: argparse.Namespace) -> Report:
 
 
 def _lanes(asked: argparse.Namespace) -> list[list[str]]:
-    """Return the lines that each of a database's installations is for: two go side by side, since many lines wait."""
-    names = [line.key for line in _chosen(asked.lines, quick=asked.quick)]
-    return [lane for lane in (names[::2], names[1::2]) if lane]
+    """Return the lines that each of a database's installations is for: two go side by side.
+
+    Lines of the short form mostly wait, all of them. In the long one, those that do go beside those that do not.
+    """
+    lines = _chosen(asked.lines, quick=asked.quick)
+    if asked.quick:
+        lanes = lines[::2], lines[1::2]
+    else:
+        lanes = [line for line in lines if line.busy], [line for line in lines if not line.busy]
+    return [[line.key for line in lane] for lane in lanes if lane]
 
 
 def _drive_one(asked: argparse.Namespace) -> Report:

@@ -115,9 +115,11 @@ class Line:
         what: The faults, in a sentence for the report.
         run: Does it all.
         quick: Whether it belongs to the short form, too; what does not has a test of its own elsewhere.
+        busy: Whether its long form keeps processors busy for most of the time, rather than wait.
     """
 
     key: str
     what: str
     run: Callable[[Ring], None]
     quick: bool = True
+    busy: bool = False

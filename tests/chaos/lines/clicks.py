@@ -328,4 +328,6 @@ def _ids(each: Passed) -> set[UUID | None]:
     return {id for id, _, _ in each.clicks}
 
 
-LINE = Line("clicks", "clicks while API, relay, Temporal and the database are killed, locked and restarted", run)
+LINE = Line(
+    "clicks", "clicks while API, relay, Temporal and the database are killed, locked and restarted", run, busy=True
+)

@@ -176,4 +176,4 @@ def _judge_clicks(ring: Ring, key: str, clickers: Clickers, stored: Counter[Any]
     ring.check("moves follow one another", not disordered, f"{len(disordered)}")
 
 
-LINE = Line("cuts", "the wires to Temporal, the providers and the database are cut", run)
+LINE = Line("cuts", "the wires to Temporal, the providers and the database are cut", run, busy=True)

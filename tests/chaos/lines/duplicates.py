@@ -147,4 +147,4 @@ def _with_workflow(ring: Ring, key: str) -> int:
         return connection.scalar(query) or 0
 
 
-LINE = Line("duplicates", "The same occurrence, start or fan-out is asked for many times at once", run)
+LINE = Line("duplicates", "The same occurrence, start or fan-out is asked for many times at once", run, busy=True)

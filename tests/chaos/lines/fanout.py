@@ -210,4 +210,4 @@ def _compare_workflows(ring: Ring, name: str, read: dict[str, Entered]) -> None:
     ring.check(f"every run is marked as started ({name})", not unmarked, f"{unmarked} are not")
 
 
-LINE = Line("fanout", "Workers die while a segment enters", run)
+LINE = Line("fanout", "Workers die while a segment enters", run, busy=True)

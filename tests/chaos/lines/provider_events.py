@@ -180,4 +180,4 @@ def _judge(
     ring.check("nobody fails by it", failed == 0, f"{failed} runs failed")
 
 
-LINE = Line("provider_events", "providers' events, each fifty times, shuffled, under a killed API", run)
+LINE = Line("provider_events", "providers' events, each fifty times, shuffled, under a killed API", run, busy=True)

@@ -188,4 +188,4 @@ def _explain(
     ring.check("the struck at_most_once send is uncertain, and in the sink where the provider took it", not wrong, said)
 
 
-LINE = Line("sends", "A worker is killed at every point of a send", run)
+LINE = Line("sends", "A worker is killed at every point of a send", run, busy=True)
