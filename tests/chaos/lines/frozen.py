@@ -29,7 +29,7 @@ SLOW = timedelta(seconds=0.6)
 
 
 def run(ring: Ring) -> None:
-    people, rounds = ring.pick((8, 1), (12, 100))
+    people, rounds = ring.pick((8, 1), (12, ring.share(104) if ring.kind == "sqlite" else 104))
     frozen: tuple[What, ...] = ("worker",) if ring.kind == "sqlite" else ("worker", "relay")
     lengths = [LONG if number % 4 == 0 else SHORT for number in range(rounds)]
     ring.planned(f"{' and '.join(frozen)} frozen {rounds} times under the sends of {people} people each")

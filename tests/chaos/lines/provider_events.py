@@ -67,7 +67,7 @@ def draw(random: Random, messages: int) -> list[Script]:
 
 
 def run(ring: Ring) -> None:
-    messages, kills = ring.pick((6, 1), (150, 115))
+    messages, kills = ring.pick((6, 1), (150, ring.share(140)))
     scripts = draw(ring.random, messages)
     for number, script in enumerate(scripts[:12]):
         ring.planned(f"{number}: {script.sent}, then {', '.join(each.kind for each in script.told)}")

@@ -19,7 +19,7 @@ and more on a busy machine; what does not wake by itself would take for ever."""
 
 
 def run(ring: Ring) -> None:
-    people, times = ring.pick((8, 1), (10, 100))
+    people, times = ring.pick((8, 1), (10, ring.share(104)))
     ring.planned(
         f"{people} people through {2 * times + 1} waits; workers are down for every second one, and new after it"
     )
