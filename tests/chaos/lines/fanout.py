@@ -27,8 +27,8 @@ A_MEMBER_TAKES = timedelta(milliseconds=40)
 """At the most, on average, on a machine with other work to do."""
 
 MEMBERS_OF_A_SMALL_ONE = 40
-AT_THE_BEGINNING = 10
-"""Small entries; more follow as the strikes use them up."""
+OPEN_AT_ONCE = 10
+"""Small entries that are not done; more follow as the strikes use them up."""
 
 MOST_ARRIVALS = {"fanout.between_starts": 40, "fanout.after_claim": 4, "fanout.before_mark": 4, "fanout.after_mark": 4}
 """The latest arrival that a strike is planned for; the first, where nothing is said."""
@@ -129,30 +129,25 @@ def _small(ring: Ring, strikes: Sequence[Strike]) -> None:
     people = People(ring, "few", MEMBERS_OF_A_SMALL_ONE)
     keys: list[str] = []
 
-    def feed(count: int) -> bool:
+    def feed() -> bool:
         died = False
-        for _ in range(count):
+        for _ in range(OPEN_AT_ONCE - len(unfinished(ring.site, keys))):
             keys.append(ring.key(f"small-{len(keys)}"))
             died |= _take_in(ring, keys[-1], people)
         return died
 
-    feed(AT_THE_BEGINNING)
+    feed()
     struck = sum(_strike(ring, strike, feed) for strike in strikes)
     ring.site.restart("worker", wait=False)
     ring.check("every strike of the plan was made (small)", struck == len(strikes), f"{struck} of {len(strikes)}")
-    _compare(ring, "small", keys, people, timedelta(minutes=5))
+    _compare(ring, "small", keys, people, timedelta(minutes=10))
 
 
-def _strike(ring: Ring, strike: Strike, feed: Callable[[int], bool]) -> bool:
+def _strike(ring: Ring, strike: Strike, feed: Callable[[], bool]) -> bool:
     """Let a worker live until its strike; returns whether it came. Where nobody is left to enter, more are sent in."""
     life = Life(strike=strike, batch=10, activities=AT_ONCE)
     ring.site.restart("worker", life, wait=False)
-    for _ in range(10):
-        if ring.site.died("worker", timedelta(seconds=4)):
-            return True
-        if feed(2):
-            return True
-    return False
+    return any(ring.site.died("worker", timedelta(seconds=4)) or feed() for _ in range(20))
 
 
 def _take_in(ring: Ring, key: str, people: People) -> bool:
