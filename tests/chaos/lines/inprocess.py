@@ -104,15 +104,24 @@ async def delivered(served: Serving) -> None:
     await assert_eventually(all_told, timeout=PATIENCE, interval=timedelta(milliseconds=50))
 
 
+class TooSlow(Exception):
+    """The machine, or a lost task, let a run end before the last one waited."""
+
+
 async def parked(served: Serving, run_ids: Sequence[UUID], step: str) -> None:
-    """Wait until all these runs wait at a step."""
-    query = sa.select(sa.func.count()).where(
-        tables.runs.c.id.in_(run_ids), tables.runs.c.step == step, tables.runs.c.parked_until.is_not(None)
-    )
+    """Wait until all these runs wait at a step.
+
+    Raises:
+        TooSlow: They never will, all at once.
+    """
+    theirs = sa.select(sa.func.count()).where(tables.runs.c.id.in_(run_ids))
+    there = theirs.where(tables.runs.c.step == step, tables.runs.c.parked_until.is_not(None))
 
     def all_there() -> None:
         with served.world.database.read() as connection:
-            assert connection.scalar(query) == len(run_ids)
+            if connection.scalar(theirs.where(tables.runs.c.ended_at.is_not(None))):
+                raise TooSlow
+            assert connection.scalar(there) == len(run_ids)
 
     await assert_eventually(all_there, timeout=PATIENCE)
 
