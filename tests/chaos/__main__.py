@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -34,6 +35,8 @@ TIME_LIMIT = {True: timedelta(minutes=10), False: timedelta(hours=4)}
 """The ring stops by itself; quick or not."""
 
 INTERRUPTED = 130
+ENDS_WITHIN = timedelta(seconds=30)
+"""Of an interruption, whatever is under way."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -155,6 +158,10 @@ def _form(asked: argparse.Namespace) -> str:
 
 
 def _interrupt(*_: Any) -> None:
+    # A worker in this process may wait for ever for a server that is gone; its children end with it.
+    hanging = threading.Timer(ENDS_WITHIN.total_seconds(), os._exit, [INTERRUPTED])
+    hanging.daemon = True
+    hanging.start()
     raise KeyboardInterrupt
 
 

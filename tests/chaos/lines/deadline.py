@@ -268,7 +268,7 @@ def _missing(seen: Sequence[Seen]) -> set[tuple[str, str]]:
 
 
 def run(ring: Ring) -> None:
-    rounds, within = ring.pick((1, timedelta(seconds=3)), (ring.share(30), timedelta(seconds=4)))
+    rounds, within = ring.pick((1, timedelta(seconds=3)), (ring.share(40), timedelta(seconds=4)))
     ring.planned(f"{rounds} × {len(ORDERS)} orders with {len(CLOCKS)} clocks each")
     with quiet():
         seen = asyncio.run(_play(ring, rounds, within))

@@ -13,9 +13,9 @@ from wend.storage.tables import moves, runs, sent_messages
 
 NAP = timedelta(seconds=2)
 
-AT_ONCE = timedelta(seconds=15)
-"""How soon after its worker is up a run goes on whose time has passed. The worker needs a second or two to come up,
-and more on a busy machine; what does not wake by itself would take for ever."""
+AT_ONCE = timedelta(seconds=30)
+"""How soon after its worker is started a run goes on whose time has passed. The worker needs a second or two for that,
+and ten times that on a machine with much else to do; what does not wake by itself would take for ever."""
 
 
 def run(ring: Ring) -> None:
