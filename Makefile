@@ -93,7 +93,7 @@ pytest: $(made_dev) ## Run the tests alone (ARGS='tests/unit -k clicks')
 	@$(bin)/python -m tools.judge --numprocesses=$(JOBS) --dist=worksteal $(ARGS)
 
 .PHONY: chaos chaos-quick
-chaos: $(made_dev) ## Kill, freeze and cut parts of the whole system by plan, and compare (an hour or two; ARGS='--seed 7')
+chaos: $(made_dev) ## Kill, freeze and cut parts of the whole system by plan, and compare (two to three hours on two cores; ARGS='--seed 7')
 	@$(bin)/python -m tests.chaos --proof $(ARGS)
 
 chaos-quick: $(made_dev) ## The same in two minutes
