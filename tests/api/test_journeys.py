@@ -75,8 +75,9 @@ class TestDrafts:
     def test_there_is_none(self, api: Api) -> None:
         for path in ("draft", "figures", "versions", "entries", "audience", "versions/1"):
             api.problem(404, "GET", f"/v1/journeys/nothing/{path}")
-        for action in ("check", "publish", "close", "stop", "runs"):
-            api.problem(404, "POST", f"/v1/journeys/nothing/{action}", {"profile_id": str(uuid4())})
+        for action in ("check", "publish", "close", "stop"):
+            api.problem(404, "POST", f"/v1/journeys/nothing/{action}")
+        api.problem(404, "POST", "/v1/journeys/nothing/runs", {"profile_id": str(uuid4())})
         api.problem(404, "GET", "/v1/journeys/nothing")
 
     def test_two_callers_who_make_the_same_journey_at_once_make_one(self, api: Api) -> None:
