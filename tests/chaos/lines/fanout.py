@@ -27,6 +27,9 @@ A_MEMBER_TAKES = timedelta(milliseconds=40)
 """At the most, on average, on a machine with other work to do."""
 
 MEMBERS_OF_A_SMALL_ONE = 40
+LIVES = 3
+"""Of a worker, in which its strike may come: too little may happen in one, on a machine with much else to do."""
+
 OPEN_AT_ONCE = 10
 """Small entries that are not done; more follow as the strikes use them up."""
 
@@ -144,10 +147,13 @@ def _small(ring: Ring, strikes: Sequence[Strike]) -> None:
 
 
 def _strike(ring: Ring, strike: Strike, feed: Callable[[], bool]) -> bool:
-    """Let a worker live until its strike; returns whether it came. Where nobody is left to enter, more are sent in."""
+    """Have a worker live until its strike; returns whether it came, if only in another life."""
     life = Life(strike=strike, batch=10, activities=AT_ONCE)
-    ring.site.restart("worker", life, wait=False)
-    return any(ring.site.died("worker", timedelta(seconds=4)) or feed() for _ in range(20))
+    for _ in range(LIVES):
+        ring.site.restart("worker", life, wait=False)
+        if any(ring.site.died("worker", timedelta(seconds=4)) or feed() for _ in range(20)):
+            return True
+    return False
 
 
 def _take_in(ring: Ring, key: str, people: People) -> bool:
