@@ -140,12 +140,14 @@ async def away(served: Serving, server: Server, within: timedelta) -> list[Seen]
         cases = await _waiting(served, AWAY, within)
         await _click(served, _of(cases, AWAY[0]))
         server.kill()
-        in_time = host_clock()
-        await _click(served, _of(cases, AWAY[1]))
-        over = max(case.sent.deadline for case in cases) + timedelta(milliseconds=100)
-        await asyncio.sleep(max((over - host_clock()).total_seconds(), 0))
-        await _click(served, _of(cases, AWAY[2]))
-        await asyncio.to_thread(server.start)
+        try:
+            in_time = host_clock()
+            await _click(served, _of(cases, AWAY[1]))
+            over = max(case.sent.deadline for case in cases) + timedelta(milliseconds=100)
+            await asyncio.sleep(max((over - host_clock()).total_seconds(), 0))
+            await _click(served, _of(cases, AWAY[2]))
+        finally:  # the worker does not end without it
+            await asyncio.to_thread(server.start)
         await delivered(served)
         await ended(served, [case.sent.run_id for case in cases])
         return await _seen(served, cases, {case.sent.run_id for case in cases if in_time < case.sent.deadline})
@@ -244,7 +246,9 @@ async def _play(ring: Ring, rounds: int, within: timedelta) -> list[Seen]:
             async with piece(urls[0], steady) as one, piece(urls[1], steady) as two, piece(urls[2], dying) as three:
                 ring.site.faults.write("kill temporal")
                 acts = (awake(one, within), asleep(two, within), away(three, dying, within))
-                played = [each for act in await asyncio.gather(*map(_unless_too_slow, acts)) for each in act]
+                async with asyncio.TaskGroup() as group:  # where one breaks off, all end before their servers do
+                    playing = [group.create_task(_unless_too_slow(act)) for act in acts]
+                played = [each for act in playing for each in act.result()]
             for each in played:
                 if each.as_planned:
                     ring.site.faults.write(each.order)

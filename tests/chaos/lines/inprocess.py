@@ -160,7 +160,11 @@ class Sent:
 
 
 async def waiting_runs(served: Serving, people: Sequence[UUID], key: str = "trip", step: str = "look") -> list[Sent]:
-    """Start a run for each person, and return when all wait for their clicks."""
+    """Start a run for each person, and return when all wait for their clicks.
+
+    Raises:
+        TooSlow: They never do, all at once.
+    """
     ids = [await asyncio.to_thread(served.world.request, person, key) for person in people]
     await delivered(served)
     await parked(served, ids, step)
@@ -172,6 +176,8 @@ async def waiting_runs(served: Serving, people: Sequence[UUID], key: str = "trip
     )
     with served.world.database.read() as connection:
         found = {row.run_id: Sent(*row) for row in connection.execute(query)}
+    if any(sent.deadline is None for sent in found.values()):  # its wait is over by now
+        raise TooSlow
     return [found[run_id] for run_id in ids]
 
 
