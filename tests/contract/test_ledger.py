@@ -586,4 +586,4 @@ def test_a_claim_carries_everything_that_the_provider_needs_and_the_id_is_the_ke
     world.journey(MAIL)
     claim = world.claimed(world.enter(world.person("ada")))
     assert isinstance(claim, Claim)
-    assert claim.message.message_id == message_id(claim.run_id, claim.step, 1)
+    assert claim.message.message_id == message_id(claim.run_id, "mail", 1)

@@ -166,7 +166,8 @@ def test_a_claim_is_never_before_the_last_decision(world: World) -> None:
     claim = world.claimed(run_id)
     world.settle(claim)
 
-    assert claim.claimed_at == T0
+    (sent,) = world.rows(sent_messages)
+    assert sent.claimed_at == T0
     assert world.row(run_id).decided_at == T0
     assert {move.at for move in world.path(run_id).moves} == {T0}
 
