@@ -91,8 +91,8 @@ class Attempts:
         settled_at = now + timedelta(seconds=answered - began)
         settled = await self._insist(began, books.settle, claimed, outcome, settled_at)
         channel: Channel = "email" if isinstance(claimed.message, OutgoingEmail) else "sms"
-        is_over = not isinstance(settled, TryAgain)
-        self._telemetry.sent(channel, _became(outcome) if is_over else "released", answered - called)
+        became = "released" if isinstance(settled, TryAgain) else _became(outcome)
+        self._telemetry.sent(channel, became, answered - called)
         if isinstance(settled, TryAgain):
             raise ApplicationError(
                 f"The message was not accepted ({settled.reason}); it is tried again.",

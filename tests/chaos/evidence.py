@@ -58,13 +58,13 @@ def read_entered(site: Site, journey: str) -> Entered:
 
 
 def unfinished(site: Site, journeys: Sequence[str]) -> list[str]:
-    """Return the journeys that nobody has entered yet, or whose entries are not all done."""
+    """Return the journeys that do not have one entry alone, which is done."""
     query = sa.select(entries.c.journey_key, entries.c.state).where(entries.c.journey_key.in_(journeys))
-    states: dict[str, set[str]] = {key: set() for key in journeys}
+    states: dict[str, list[str]] = {key: [] for key in journeys}
     with site.read() as connection:
         for key, state in connection.execute(query):
-            states[key].add(state)
-    return [key for key, seen in states.items() if seen != {"done"}]
+            states[key].append(state)
+    return [key for key, seen in states.items() if seen != ["done"]]
 
 
 def count_workflows(site: Site, journeys: Sequence[str]) -> int:
