@@ -10,6 +10,9 @@ VENV ?= .venv
 ARGS ?=
 JOBS ?= 3
 
+# Wend and its tests start many processes: where Python may keep no bytecode, each of them compiles everything anew.
+export PYTHONDONTWRITEBYTECODE =
+
 bin := $(VENV)/bin
 pip := $(bin)/python -m pip install --disable-pip-version-check --no-input --timeout 60 --retries 8 --quiet
 compile := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
@@ -77,8 +80,10 @@ bench: setup ## Measure against hand-written floors
 
 # -- checking -------------------------------------------------------------------------------------------------
 
-.PHONY: test lint types contracts pytest
-test: lint types contracts pytest ## Check everything: style, types, architecture, tests
+.PHONY: test lint types contracts compiled pytest
+test: $(made_dev) ## Check everything: style, types, architecture, tests
+	@$(MAKE) -j2 types lint contracts compiled
+	@$(MAKE) pytest
 
 lint: $(made_dev) ## Check style and the ban list
 	@$(bin)/ruff check .
@@ -88,6 +93,9 @@ types: $(made_dev) ## Check types
 
 contracts: $(made_dev) ## Check who imports whom
 	@$(bin)/lint-imports --no-logo
+
+compiled: $(made_dev) # What the tests import, compiled by one process before several of them would do it at once
+	@said=$$($(bin)/python -m pytest --collect-only -qq -p no:cacheprovider 2>&1) || { echo "$$said" >&2; exit 1; }
 
 pytest: $(made_dev) ## Run the tests alone (ARGS='tests/unit -k clicks')
 	@$(bin)/python -m tools.judge --numprocesses=$(JOBS) --dist=worksteal $(ARGS)

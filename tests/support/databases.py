@@ -1,16 +1,51 @@
 """Migrated databases of a test's own: an SQLite file, or a copy of a template in the private PostgreSQL."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.util import LRUCache
 
 from tests.support.postgres import PostgresServer
 from wend.storage.database import Database
 from wend.storage.schema import upgrade
 
 _TEMPLATE = "wend_migrated"
+
+
+class _CompiledOnce(LRUCache[tuple[Hashable, ...], Any]):
+    """Compiled statements of every engine of a kind: an engine compiles its own, and each test has new engines."""
+
+    def __getitem__(self, key: tuple[Any, ...]) -> Any:
+        return super().__getitem__(_of_a_kind(key))
+
+    def get(self, key: tuple[Any, ...], default: Any = None) -> Any:
+        return super().get(_of_a_kind(key), default)
+
+    def __setitem__(self, key: tuple[Any, ...], value: Any) -> None:
+        super().__setitem__(_of_a_kind(key), value)
+
+
+def _of_a_kind(key: tuple[Any, ...]) -> tuple[Hashable, ...]:
+    """The key with the name of the dialect in place of one engine's instance of it."""
+    dialect, *statement = key
+    return (dialect.name, *statement)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once() -> Iterator[None]:
+    compiled = _CompiledOnce(2_000)
+
+    def share(connection: Connection) -> None:
+        connection.execution_options(compiled_cache=compiled)
+
+    sa.event.listen(Engine, "engine_connect", share)
+    yield
+    sa.event.remove(Engine, "engine_connect", share)
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +73,9 @@ def sqlite_database(sqlite_url: str) -> Iterator[Database]:
 @pytest.fixture
 def migrated_postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """The address of a migrated PostgreSQL database of the test's own."""
-    url = postgres.create_from(_TEMPLATE, upgrade)
+    url = postgres.lend(_TEMPLATE, upgrade)
     yield url
-    postgres.drop(url)
+    postgres.give_back(_TEMPLATE, url)
 
 
 @pytest.fixture
