@@ -78,7 +78,7 @@ class _Reader:
             for mail in answer.json()["items"]:
                 since = mail["id"]
                 if is_curious(mail["recipient"]) and mail["message_id"] not in self._known:
-                    clicking.add(asyncio.create_task(self._click(mail["message_id"], mail["html"])))
+                    clicking.add(asyncio.create_task(self._click(mail["message_id"], mail["html"], stopping)))
             failed = [task for task in clicking if task.done() and task.exception() is not None]
             for task in failed:
                 await task
@@ -86,13 +86,12 @@ class _Reader:
                 await asyncio.wait_for(stopping.wait(), POLL)
             except TimeoutError:
                 continue
-        for task in clicking:
-            task.cancel()
+        await asyncio.gather(*clicking)  # a click that was heard and not written down would be one that nobody made
 
-    async def _click(self, message_id: str, html: str) -> None:
-        """Open the first tracked link of a mail, as often as it takes to get an answer."""
+    async def _click(self, message_id: str, html: str, stopping: asyncio.Event) -> None:
+        """Open the first tracked link of a mail, as often as it takes to get an answer, until told to stop."""
         link = next(each for each in links_in(html) if each.startswith(self._links))
-        while True:
+        while not stopping.is_set():
             try:
                 async with self._gate:
                     answer = await self._client.get(link, follow_redirects=False)
@@ -101,6 +100,8 @@ class _Reader:
             except httpx2.TransportError:
                 pass  # Wend is being started again; a person would try once more, too
             await asyncio.sleep(POLL)
+        else:
+            return
         line = {"message_id": message_id, "status": answer.status_code, "location": answer.headers.get("location")}
         with self._followed.open("a") as file:
             file.write(json.dumps(line) + "\n")

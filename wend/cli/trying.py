@@ -16,7 +16,7 @@ from wend.cli.session import DEFAULT_URL, actor, api_token
 from wend.cli.state import Addresses
 from wend.errors import Conflict, Unavailable
 
-DELIVERED_WITHIN = 10.0
+DELIVERED_WITHIN = 30.0
 MOST_TRIED = 20
 
 
