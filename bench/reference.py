@@ -15,6 +15,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from bench.floor import FloorActivities, FloorInput, FloorRun
+from tools.lost_tasks import without_lost_tasks
 from tools.rig import LINK, Rig
 from wend.journeys.durations import format_duration
 from wend.profiles import store as profile_store
@@ -203,4 +204,4 @@ async def _waits(handle: WorkflowHandle[Any, Any]) -> bool:
 async def _events(handle: WorkflowHandle[Any, Any]) -> int:
     history = await handle.fetch_history()
     assert history.events[-1].event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
-    return len(history.events)
+    return len(without_lost_tasks(history.events))

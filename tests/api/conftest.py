@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
 from api.parts import ApiParts
+from tests.support.apis import make_app
 from tests.support.world import KEYS, T0, World
 from wend.storage.database import Database
 
@@ -61,7 +61,7 @@ def make_parts(database: Database, clock: Callable[[], datetime] = lambda: T0, *
 
 def make_client(parts: ApiParts) -> TestClient:
     """Return a client of the API made of these parts."""
-    return TestClient(create_app(parts), LOOPBACK, raise_server_exceptions=False, follow_redirects=False)
+    return TestClient(make_app(parts), LOOPBACK, raise_server_exceptions=False, follow_redirects=False)
 
 
 def make_api(database: Database, **more: Any) -> Api:

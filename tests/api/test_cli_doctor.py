@@ -1,6 +1,7 @@
 """`wend doctor` on a machine that lacks nothing: a real Temporal server, a real API, a database in use."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 from api.parts import ApiParts
 from tests.support.commands import served
 from tests.support.world import KEYS, World
-from wend.cli import app
+from wend.cli import app, examining
 from wend.devserver import DevServer
 from wend.errors import Unavailable
 from wend.storage.database import Database
@@ -25,6 +26,10 @@ def machine(
     monkeypatch.setenv("WEND_TOKEN_KEYS", f"1:{'ab' * 32}")
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_server.address)
     monkeypatch.delenv("WEND_API_TOKEN", raising=False)
+    # Of a machine that is slow, or stands still for a moment, the doctor would tell.
+    monkeypatch.setattr(examining, "ANSWERS_WITHIN", 60.0)
+    monkeypatch.setattr(examining, "GIVEN_UP_AFTER", 120.0)
+    monkeypatch.setattr(examining, "MOST_SKEW", timedelta(minutes=1))
     return monkeypatch
 
 

@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from fastapi.testclient import TestClient
 from starlette.types import Message
 
-from api.app import create_app
 from tests.api.conftest import LOOPBACK, Api, make_client, make_parts
+from tests.support.apis import make_app
 from wend.storage.database import Database
 
 JSON = {"content-type": "application/json"}
@@ -116,7 +116,7 @@ class TestBodies:
             "query_string": b"",
             "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"text/csv")],
         }
-        asyncio.run(create_app(api_on_sqlite.parts)(scope, receive, send))
+        asyncio.run(make_app(api_on_sqlite.parts)(scope, receive, send))
         assert sent[0]["status"] == 400
         assert api_on_sqlite.ok("GET", "/v1/profiles")["items"] == []
 
@@ -185,7 +185,7 @@ class TestWhatIsNotTheCallersFault:
         def defect() -> None:
             raise RuntimeError("ada@example.com has the password hunter2")
 
-        app = create_app(api_on_sqlite.parts)
+        app = make_app(api_on_sqlite.parts)
         app.include_router(router)
         response = TestClient(app, LOOPBACK, raise_server_exceptions=False).get("/defect")
         assert response.status_code == 500

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from starlette.types import Message
 
-from api.app import create_app
 from tests.api.conftest import Api
+from tests.support.apis import make_app
 from tests.support.world import AWAIT_CLICK, DAY, MAIL, T0
 from wend.storage.tables import entries
 from wend.temporal import parse_run_workflow_id, run_workflow_id
@@ -228,7 +228,7 @@ async def test_a_name_that_is_no_utf_8_is_refused(api_on_sqlite: Api) -> None:
 
     headers = [(b"host", b"127.0.0.1"), (b"wend-actor", "Zoë".encode("latin-1"))]  # the test client writes UTF-8
     scope = {"type": "http", "method": "POST", "path": f"{TRIP}/close", "query_string": b"", "headers": headers}
-    await create_app(api_on_sqlite.parts)(scope, receive, send)
+    await make_app(api_on_sqlite.parts)(scope, receive, send)
     assert sent[0]["status"] == 422
     assert b"is no UTF-8" in sent[1]["body"]
 

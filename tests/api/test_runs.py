@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from api.app import create_app
 from tests.api.conftest import LOOPBACK, PERSON, Api
+from tests.support.apis import make_app
 from tests.support.world import AWAIT_CLICK, DAY, KEYS, MAIL, TEXT
 from wend.storage import tables
 
@@ -236,7 +236,7 @@ class TestIdempotency:
     async def test_fifty_requests_at_once_give_one_run(self, api: Api, keyed: bool) -> None:
         api.world.journey(DAY)
         body = {"profile_id": str(api.world.person("ada"))}
-        transport = httpx2.ASGITransport(create_app(api.parts))
+        transport = httpx2.ASGITransport(make_app(api.parts))
         async with httpx2.AsyncClient(transport=transport, base_url=LOOPBACK) as client:
             post = [
                 client.post("/v1/journeys/trip/runs", json=body, headers=key("a") if keyed else {}) for _ in range(50)

@@ -113,7 +113,7 @@ def _drive_one(asked: argparse.Namespace) -> Report:
     def drive(broken: Broken | None, quick: bool) -> None:
         chosen = [line for line in _chosen(asked.lines, quick=quick) if line.quick or not (broken and asked.proof)]
         keep = asked.keep / (broken or asked.database) if asked.keep else None
-        with installed(asked.database, zygote, broken, keep) as site:
+        with installed(asked.database, zygote, broken, keep, quick=quick) as site:
             for line in drive_all(
                 site, chosen, asked.seed, quick=quick, deadline=deadline, databases=share,
                 tell=lambda text: _tell(asked, text),

@@ -30,6 +30,13 @@ def site_on_postgresql(zygote: Zygote) -> Iterator[Site]:
         yield site
 
 
+@pytest.fixture(scope="module")
+def site_of_broken_builds(zygote: Zygote) -> Iterator[Site]:
+    """An installation whose Wend is one broken build after another; their lines share no key."""
+    with installed("sqlite", zygote) as site:
+        yield site
+
+
 @pytest.fixture
 def site_on(request: pytest.FixtureRequest) -> Callable[[Kind], Site]:
     """Return the installation on a database, started by whoever asks first."""

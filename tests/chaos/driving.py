@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.chaos.broken import FAILING
-from tests.chaos.life import Broken
+from tests.chaos.life import Broken, Pace
 from tests.chaos.report import LineReport, Verdict
 from tests.chaos.ring import Line, Ring
 from tests.chaos.site import Kind, Site
@@ -35,11 +35,13 @@ def forking() -> Iterator[Zygote]:
 
 
 @contextmanager
-def installed(kind: Kind, zygote: Zygote, broken: Broken | None = None, keep: Path | None = None) -> Iterator[Site]:
+def installed(
+    kind: Kind, zygote: Zygote, broken: Broken | None = None, keep: Path | None = None, *, quick: bool = True
+) -> Iterator[Site]:
     """Yield an installation; it is gone after the block, but for its files where ``keep`` says where those go."""
     directory = keep or Path(tempfile.mkdtemp(prefix="wend-chaos-"))
     directory.mkdir(parents=True, exist_ok=True)
-    site = Site(kind, directory, zygote, broken)
+    site = Site(kind, directory, zygote, broken, _pace(quick))
     try:
         site.start()
         try:
@@ -51,6 +53,11 @@ def installed(kind: Kind, zygote: Zygote, broken: Broken | None = None, keep: Pa
             shutil.rmtree(directory)
 
 
+def _pace(quick: bool) -> Pace:
+    # What stands still for some seconds is of no account among thousands of sends, and the end of a short line.
+    return "patient" if quick else "brisk"
+
+
 def drive(
     site: Site, line: Line, seed: int, *, quick: bool, deadline: float, databases: int = 1, tell: Tell = lambda _: None
 ) -> LineReport:
@@ -59,6 +66,7 @@ def drive(
     began, seen = time.monotonic(), site.faults.length()
     error = None
     try:
+        site.pace = _pace(quick)
         site.put_right()
         line.run(ring)
     except Exception as broke:  # noqa: BLE001 - the report tells it, and the ring's verdict

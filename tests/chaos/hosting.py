@@ -11,6 +11,8 @@ from typing import Final
 from wend.child import tail
 
 LOCAL: Final = "127.0.0.1"
+EPHEMERAL: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+FIRST_PORT: Final = 10_000
 
 
 class NotReady(AssertionError):
@@ -20,7 +22,7 @@ class NotReady(AssertionError):
         super().__init__(what + (f"\nThe end of its log, {log}:\n{tail(log)}" if log else ""))
 
 
-def wait_until(holds: Callable[[], bool], within: timedelta = timedelta(seconds=10)) -> None:
+def wait_until(holds: Callable[[], bool], within: timedelta = timedelta(seconds=60)) -> None:
     """Return when it holds.
 
     Raises:
@@ -33,19 +35,44 @@ def wait_until(holds: Callable[[], bool], within: timedelta = timedelta(seconds=
         time.sleep(0.01)
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on, below those that the system gives to connections.
+class Ports:
+    """Ports that are this process's alone until ``close``, whether or not anybody listens on them.
 
-    A part that is down must find its port free when it comes back.
+    A part that is down must find its port free when it comes back. They lie outside of the range from which the system
+    gives ports to connections, and whoever else takes theirs from here sees that these are taken.
+
+    Args:
+        count: How many.
     """
-    found: list[int] = []
-    while len(found) < count:
-        number = 10_000 + secrets.randbelow(20_000)
-        with socket.socket() as tried:
-            try:
+
+    def __init__(self, count: int) -> None:
+        self._claims: list[socket.socket] = []
+        self.numbers: list[int] = []
+        while len(self.numbers) < count:
+            self._take(secrets.choice(_outside_of_the_systems()))
+
+    def close(self) -> None:
+        """Leave them to others."""
+        for claim in self._claims:
+            claim.close()
+
+    def _take(self, number: int) -> None:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0wend-chaos-port-{number}")  # a name without a file: it is gone with its socket
+            with socket.socket() as tried:
                 tried.bind((LOCAL, number))
-            except OSError:
-                continue
-        if number not in found:
-            found.append(number)
-    return found
+        except OSError:
+            claim.close()
+            return
+        self._claims.append(claim)
+        self.numbers.append(number)
+
+
+def _outside_of_the_systems() -> range:
+    """Return the ports that the system gives to nobody by itself."""
+    try:
+        first, last = map(int, EPHEMERAL.read_text().split())
+    except (OSError, ValueError):
+        first, last = 32_768, 60_999
+    return range(max(FIRST_PORT, first - 20_000), first) if first > FIRST_PORT + 1000 else range(last + 1, 65_536)

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 Part = Literal["wend", "api", "worker", "relay", "sink"]
 Broken = Literal["claim-removed", "cursor-not-saved", "outbox-not-written"]
+Pace = Literal["brisk", "patient"]
+"""How long an attempt at a send may take: see ``tests.chaos.pace``."""
 
 AT_ONCE = 8
 """Activities that a worker has under way at once, unless a line asks for another number."""
@@ -43,6 +45,7 @@ class Life(_Model):
         activities: Activities under way at once.
         batch: Runs that a fan-out claims at once; ``None`` for as many as the product does.
         broken: Which broken build it is; ``None`` takes the whole ring's.
+        pace: Of its attempts at sends; ``None`` takes the whole ring's.
     """
 
     strike: Strike | None = None
@@ -50,6 +53,7 @@ class Life(_Model):
     activities: int = AT_ONCE
     batch: int | None = None
     broken: Broken | None = None
+    pace: Pace | None = None
 
 
 class Wiring(_Model):

@@ -41,7 +41,7 @@ class SinkClient:
     """
 
     def __init__(self, url: str) -> None:
-        self._http = httpx2.Client(base_url=url, timeout=30, trust_env=False)
+        self._http = httpx2.Client(base_url=url, timeout=60, trust_env=False)
 
     def messages(self, channel: str | None = None, since: int = 0) -> list[Witnessed]:
         """Return what came in after ``since``, in order."""

@@ -1,20 +1,35 @@
 """A shorter pace for the ring's processes: how long Wend waits before it takes somebody for dead.
 
 Everything keeps its order: a provider's answer, the last call, the last write and the end of an attempt follow one
-another as they do in the product, a fifth as late.
+another as they do in the product, a fifth as late or half as late.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
+from tests.chaos.life import Pace
 from tests.chaos.wrapping import lay_around, put_in_place
 
-SEND_TIMEOUT = timedelta(seconds=6)
-PROVIDER_TIMEOUT = timedelta(seconds=3)
-LATEST_CALL = timedelta(seconds=2)
-LAST_WRITE = timedelta(seconds=5.4)
+
+@dataclass(frozen=True)
+class Attempt:
+    """How long an attempt at a send may take, by whoever it waits for."""
+
+    provider: timedelta
+    latest_call: timedelta
+    last_write: timedelta
+    end: timedelta
+
+
+ATTEMPTS: Final[dict[Pace, Attempt]] = {
+    "brisk": Attempt(timedelta(seconds=3), timedelta(seconds=2), timedelta(seconds=5.4), timedelta(seconds=6)),
+    "patient": Attempt(timedelta(seconds=8), timedelta(seconds=6), timedelta(seconds=13.5), timedelta(seconds=15)),
+}
+"""A brisk one notices soon that its worker is dead. A patient one bears a process that stands still for some seconds:
+no send is uncertain then but by a death."""
+
 FANOUT_HEARTBEAT = timedelta(seconds=2)
 ENTRY_TIMEOUT = timedelta(seconds=10)
 """Nobody else notices that whoever opened an entry is dead."""
@@ -32,11 +47,12 @@ WORKFLOW_TASK = timedelta(seconds=3)
 """When Temporal gives a dead worker's workflow task to another; its own is ten seconds."""
 
 
-def keep(activities: int) -> None:
+def keep(activities: int, pace: Pace) -> None:
     """Have this process keep the ring's pace.
 
     Args:
         activities: Under way at once in a worker.
+        pace: Of attempts at sends.
     """
     from temporalio.client import Client
 
@@ -47,10 +63,11 @@ def keep(activities: int) -> None:
     from wend.runs import ledger, starting
     from workflows import policies
 
-    put_in_place(attempts, "LATEST_CALL", LATEST_CALL)
-    put_in_place(attempts, "LAST_WRITE", LAST_WRITE)
-    lay_around(attempts.Attempts, "__init__", _insisting(provider_timeout=PROVIDER_TIMEOUT))
-    put_in_place(policies, "SEND_TIMEOUT", SEND_TIMEOUT)
+    attempt = ATTEMPTS[pace]
+    put_in_place(attempts, "LATEST_CALL", attempt.latest_call)
+    put_in_place(attempts, "LAST_WRITE", attempt.last_write)
+    lay_around(attempts.Attempts, "__init__", _insisting(provider_timeout=attempt.provider))
+    put_in_place(policies, "SEND_TIMEOUT", attempt.end)
     put_in_place(policies, "ENTRY_TIMEOUT", ENTRY_TIMEOUT)
     put_in_place(policies, "FANOUT_HEARTBEAT", FANOUT_HEARTBEAT)
     for name in ("SEND_RETRY", "ENTRY_RETRY", "FANOUT_RETRY"):

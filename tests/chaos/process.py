@@ -18,7 +18,7 @@ def run(order: Order) -> None:
     _tell_environment(order.wiring)
     if order.part == "sink":
         return _sink(order)
-    pace.keep(order.life.activities)
+    pace.keep(order.life.activities, order.life.pace or "brisk")
     broken.build(order.life.broken)
     probes.lay(probes.Probes(order.life.strike, FaultLog(order.faults)), order.life.batch)
     _shift_clock(order.life.clock)

@@ -63,6 +63,14 @@ class Ring:
         """Return what the form asks for."""
         return quick if self.quick else long
 
+    @property
+    def patience(self) -> timedelta:
+        """How long the short form waits for what is to happen in the end: minutes, or on a slow machine none would do.
+
+        What a broken build has not done in a few seconds it never will.
+        """
+        return timedelta(seconds=8 if self.site.broken else 150)
+
     def share(self, total: int) -> int:
         """Return this database's share of a total."""
         return -(-total // self.databases)

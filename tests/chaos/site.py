@@ -7,6 +7,7 @@ that is the one process, and everything in it dies along.
 import os
 import secrets
 import signal
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +21,8 @@ import psycopg
 import sqlalchemy as sa
 
 from tests.chaos.faultlog import FaultLog
-from tests.chaos.hosting import NotReady, free_ports, wait_until
-from tests.chaos.life import Broken, Life, Order, Part, Strike, Wiring
+from tests.chaos.hosting import NotReady, Ports, wait_until
+from tests.chaos.life import Broken, Life, Order, Pace, Part, Strike, Wiring
 from tests.chaos.outside import SinkClient, TemporalClient
 from tests.chaos.proxy import Proxy, Target
 from tests.chaos.talking import Talking
@@ -40,7 +41,8 @@ What = Literal["api", "worker", "relay", "temporal", "database", "sink"]
 Link = Literal["temporal", "provider", "database"]
 
 LOCAL: Final = "127.0.0.1"
-READY_WITHIN: Final = timedelta(seconds=60)
+READY_WITHIN: Final = timedelta(seconds=120)
+ENDS_WITHIN: Final = timedelta(seconds=60)
 DURABLE: Final = {"synchronous_commit": "on"}
 """A server that is killed keeps what it has committed; the machine itself does not fail here, so nothing is synced."""
 
@@ -53,12 +55,16 @@ class Site(Talking):
         directory: Empty; holds everything, logs too.
         zygote: Started.
         broken: Which broken build Wend is.
+        pace: Of Wend's attempts at sends.
     """
 
-    def __init__(self, kind: Kind, directory: Path, zygote: Zygote, broken: Broken | None = None) -> None:
+    def __init__(
+        self, kind: Kind, directory: Path, zygote: Zygote, broken: Broken | None = None, pace: Pace = "brisk"
+    ) -> None:
         self.kind = kind
         self.directory = directory
         self.broken = broken
+        self.pace: Pace = pace
         self.faults = FaultLog(directory / "faults.ndjson")
         self.parts: tuple[Part, ...] = ("wend",) if kind == "sqlite" else ("api", "worker", "relay")
         self._zygote = zygote
@@ -68,7 +74,8 @@ class Site(Talking):
         self._proxies: dict[str, Proxy] = {}
         self._frozen: set[What] = set()
         self._postgres: PostgresServer | None = None
-        api, temporal, smtp, sink = free_ports(4)
+        self._ports = Ports(4)
+        api, temporal, smtp, sink = self._ports.numbers
         self._temporal = DevServer(
             port=temporal, ui_port=None, database=directory / "temporal.db", dynamic_config=PROMPT_TIMERS
         )
@@ -90,6 +97,7 @@ class Site(Talking):
     def start(self) -> None:
         """Start everything; three seconds."""
         with ExitStack() as stack:
+            stack.callback(self._ports.close)
             stack.callback(self.http.close)
             stack.callback(self.sink.close)
             stack.callback(self._end_temporal)
@@ -126,7 +134,7 @@ class Site(Talking):
         if "sink" not in self._running or not self._running["sink"].is_running:
             self._start("sink", Life())
         self.sink.clear_faults()
-        usual = Life(broken=self.broken)
+        usual = self._in_full(Life())
         for part in self.parts:
             if rewired or not self.is_running(part) or self._lives[part] != usual:
                 self._end(part, signal.SIGKILL)
@@ -165,8 +173,7 @@ class Site(Talking):
         elif what == "database":
             self._server().go_on()
         else:
-            life = life or Life()
-            self._start(self._part(what), life.model_copy(update={"broken": life.broken or self.broken}), wait=wait)
+            self._start(self._part(what), self._in_full(life or Life()), wait=wait)
 
     def restart(self, what: What, life: Life | None = None, *, wait: bool = True) -> None:
         """Kill a part if it runs, and start it again, to live as it is told."""
@@ -186,8 +193,8 @@ class Site(Talking):
         self.faults.write(f"thaw {what}")
         self._thaw(what)
 
-    def rewire(self, *links: Link) -> None:
-        """Lead Wend's connections over wires that can be cut; its processes are started anew."""
+    def rewire(self, *links: Link, pace: Pace | None = None) -> None:
+        """Lead Wend's connections over wires that can be cut; its processes are started anew, at this pace if any."""
         targets: dict[str, Target] = {"temporal": (LOCAL, int(self._direct.temporal.rpartition(":")[2]))}
         targets |= {"smtp": (LOCAL, self._direct.smtp_port), "sms": (LOCAL, self._direct.sink_port)}
         if self._postgres:
@@ -209,7 +216,7 @@ class Site(Talking):
         self._wiring = self._direct.model_copy(update=changed)
         for part in self.parts:
             self._end(part, signal.SIGKILL)
-            self._start(part, self._lives[part], wait=False)
+            self._start(part, self._in_full(self._lives[part].model_copy(update={"pace": pace})), wait=False)
         for part in self.parts:
             self._wait_until_ready(part)
 
@@ -244,23 +251,33 @@ class Site(Talking):
             yield
 
     @contextmanager
-    def one_more(self, *parts: Literal["worker", "relay"]) -> Iterator[None]:
+    def one_more(self, *parts: Literal["worker", "relay"], pace: Pace | None = None) -> Iterator[None]:
         """Have second processes of these kinds beside the usual ones inside the block; PostgreSQL alone bears them."""
         if self.kind == "sqlite":
             raise LookupError("An SQLite file has one process")
-        children = [self._zygote.fork(self._order(part, Life(broken=self.broken), f"{part}-2")) for part in parts]
+        life = self._in_full(Life(pace=pace))
+        children = [self._zygote.fork(self._order(part, life, f"{part}-2")) for part in parts]
         try:
             yield
         finally:
             for child in children:
                 child.signal(signal.SIGKILL)
-                child.wait(timedelta(seconds=10))
+                child.wait(timedelta(seconds=60))
 
     # -- what can be known --------------------------------------------------------------------------------------
 
     def is_running(self, part: Part) -> bool:
         """Return whether a Wend process lives."""
         return part in self._running and self._running[part].is_running
+
+    @property
+    def temporal_address(self) -> str:
+        """Where its Temporal is, ``host:port``; no wire that can be cut lies between."""
+        return self._direct.temporal
+
+    def identities(self) -> set[str]:
+        """Return the names under which Temporal knows the usual processes that live."""
+        return {f"{each.pid}@{socket.gethostname()}" for each in self._running.values() if each.is_running}
 
     def died(self, what: What, within: timedelta) -> bool:
         """Wait until a part has died of its strike; returns whether it has."""
@@ -304,6 +321,10 @@ class Site(Talking):
         if what not in ("api", "worker", "relay", "wend"):
             raise LookupError(f"{what!r} is no process of Wend")
         return "wend" if self.kind == "sqlite" else what
+
+    def _in_full(self, life: Life) -> Life:
+        """Return a life with what it takes from the ring."""
+        return life.model_copy(update={"broken": life.broken or self.broken, "pace": life.pace or self.pace})
 
     def _log(self, name: str) -> Path:
         return self.directory / f"{name}.log"
@@ -351,10 +372,10 @@ class Site(Talking):
         if not self.is_running(part):
             return
         self._running[part].signal(how)
-        if not self._running[part].wait(timedelta(seconds=30)):
+        if not self._running[part].wait(ENDS_WITHIN):
             self._running[part].signal(signal.SIGKILL)
-            self._running[part].wait(timedelta(seconds=10))
-            raise NotReady(f"{part} did not end within 30 seconds", self._log(part))
+            self._running[part].wait(ENDS_WITHIN)
+            raise NotReady(f"{part} did not end within {ENDS_WITHIN.seconds} seconds", self._log(part))
 
     def _end_temporal(self) -> None:
         if self._temporal.is_running():

@@ -20,7 +20,7 @@ class Talking:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.http = httpx2.Client(base_url=url, timeout=15, trust_env=False, follow_redirects=False)
+        self.http = httpx2.Client(base_url=url, timeout=60, trust_env=False, follow_redirects=False)
         self._numbers = itertools.count()
 
     def call(self, method: str, path: str, document: Any = None, **headers: str) -> Any:

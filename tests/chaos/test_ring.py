@@ -9,17 +9,16 @@ from typing import cast, get_args
 import pytest
 
 from tests.chaos.broken import FAILING
-from tests.chaos.driving import drive, installed
+from tests.chaos.driving import drive
 from tests.chaos.life import Broken
 from tests.chaos.lines import NAMES, fanout, load, sends
 from tests.chaos.probes import FANOUT_POINTS, SEND_POINTS
 from tests.chaos.report import LineReport
 from tests.chaos.ring import Ring
 from tests.chaos.site import Kind, Site
-from tests.chaos.zygote import Zygote
 
 SEED = 1
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 400
 
 SEEN_BY: dict[Broken, str] = {
     "claim-removed": "sends",
@@ -28,13 +27,20 @@ SEEN_BY: dict[Broken, str] = {
 }
 """The quickest line that has to fail on each broken build; ``python -m tests.chaos --proof`` runs all lines on each."""
 
+SEEN_AS: dict[Broken, str] = {
+    "claim-removed": "at_most_once: never two in the sink",
+    "cursor-not-saved": "exactly one workflow per run (large)",
+    "outbox-not-written": "each start through the API has its one workflow",
+}
+"""The check that has to fail in that line."""
+
 
 def _driven(site: Site, name: str) -> LineReport:
     return drive(site, load(name), SEED, quick=True, deadline=time.monotonic() + PATIENCE_SECONDS)
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
 @pytest.mark.parametrize("name", [name for name in NAMES if load(name).quick])
+@pytest.mark.parametrize("kind", get_args(Kind))
 def test_nothing_is_lost_and_nothing_is_done_twice(site_on: Callable[[Kind], Site], name: str, kind: Kind) -> None:
     report = _driven(site_on(kind), name)
     failed = [f"{check.name}: {check.seen}" for check in report.checks if not check.held]
@@ -43,12 +49,12 @@ def test_nothing_is_lost_and_nothing_is_done_twice(site_on: Callable[[Kind], Sit
 
 
 @pytest.mark.parametrize("broken", get_args(Broken))
-def test_a_broken_build_is_seen(zygote: Zygote, broken: Broken) -> None:
-    with installed("sqlite", zygote, broken) as site:
-        report = _driven(site, SEEN_BY[broken])
+def test_a_broken_build_is_seen(site_of_broken_builds: Site, broken: Broken) -> None:
+    site_of_broken_builds.broken = broken
+    report = _driven(site_of_broken_builds, SEEN_BY[broken])
     assert SEEN_BY[broken] in FAILING[broken]
     assert report.error is None
-    assert not report.held
+    assert SEEN_AS[broken] in {check.name for check in report.checks if not check.held}
 
 
 def _planning(name: str, kind: Kind, seed: int) -> Ring:

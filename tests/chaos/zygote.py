@@ -21,6 +21,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from temporalio.worker._worker import load_default_build_id
+
 from tests.chaos.life import Order
 from wend.child import Child, ChildFailed
 
@@ -121,7 +123,7 @@ class Zygote:
             if each.is_running:
                 each.signal(signal.SIGKILL)
         for each in list(self._children.values()):
-            each.wait(timedelta(seconds=10))
+            each.wait(timedelta(seconds=60))
         self._child.stop()
         self._socket.close()
         self._directory.cleanup()
@@ -223,6 +225,7 @@ def _fork(connection: socket.socket, order: Order) -> int:
 def _import_everything() -> None:
     for name in _EVERYTHING:
         importlib.import_module(name)
+    load_default_build_id()  # reads the code of every module there is, once: children know the answer
     gc.freeze()
 
 

@@ -181,11 +181,11 @@ def hold(database: Database, take: Callable[[sa.Connection], object]) -> tuple[t
         with database.write() as connection:
             take(connection)
             taken.set()
-            let_go.wait(10)
+            let_go.wait(60)
 
     thread = threading.Thread(target=body)
     thread.start()
-    assert taken.wait(10)
+    assert taken.wait(60)
     return let_go, thread
 
 
@@ -246,7 +246,7 @@ def test_the_victim_of_a_deadlock_is_told_to_try_again(postgres_database: Databa
         try:
             with postgres_database.write() as connection:
                 lock_profile(connection, one)
-                both.wait(10)
+                both.wait(60)
                 lock_profile(connection, other)
         except Unavailable as error:
             return "deadlock" if "deadlock" in str(error) else str(error)
@@ -289,10 +289,12 @@ def test_a_killed_process_gives_its_sqlite_file_back(sqlite_url: str) -> None:
     Database(sqlite_url).close()
 
 
-def test_the_sqlite_writer_is_durable_and_logs_ahead(sqlite_database: Database) -> None:
-    with sqlite_database.write() as connection:
+def test_the_sqlite_writer_is_durable_and_logs_ahead(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    with database.write() as connection:
         wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
         found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in wanted}
+    database.close()
     assert found == wanted
 
 
@@ -338,13 +340,13 @@ async def test_turns_are_taken_in_the_order_of_asking() -> None:
     turns, order, threads = Turns(), list[int](), list[threading.Thread]()
 
     def ask(number: int) -> None:
-        with turns.turn(10):
+        with turns.turn(60):
             order.append(number)
 
     def all_wait() -> None:
         assert len(turns._waiting) == len(threads)
 
-    with turns.turn(10):
+    with turns.turn(60):
         for number in range(10):
             threads.append(threading.Thread(target=ask, args=[number]))
             threads[-1].start()
@@ -376,7 +378,7 @@ def test_a_file_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
 def end_connections(url: str) -> None:
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
 

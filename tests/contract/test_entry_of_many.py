@@ -1,4 +1,4 @@
-"""Twenty thousand members, every reason to be left out among them: each has one verdict, and it is the right one."""
+"""Five thousand members, every reason to be left out among them: each has one verdict, and it is the right one."""
 
 from collections import Counter
 from datetime import timedelta
@@ -14,7 +14,7 @@ from wend.journeys.occurrences import Occurrence
 from wend.storage.database import Database
 from wend.storage.tables import exclusions, identities, profiles, runs, segment_members
 
-MEMBERS = 20_000
+MEMBERS = 5_000
 SOME = 40
 A_MINUTE = timedelta(minutes=1)
 ENTRY = {

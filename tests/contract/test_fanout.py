@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -85,8 +86,11 @@ async def test_a_fan_out_that_has_to_wait_for_long_ends_and_says_when_it_goes_on
 
 
 async def test_a_fan_out_that_has_to_wait_for_a_moment_waits_and_says_that_it_lives(
-    world: World, executor: ThreadPoolExecutor
+    world: World, executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The attempt's clock goes on by 5 ms a look: on a slow machine a few rounds would do by another one.
+    looks = count()
+    monkeypatch.setattr(fanout, "time", SimpleNamespace(monotonic=lambda: next(looks) * 0.005))
     entry_id, client, beats = opened(world, 30, rate="50/s"), TakingClient(), []
     environment = attempt()
     environment.on_heartbeat = lambda *details: beats.append(details)

@@ -146,7 +146,7 @@ _numbers = count(1)
 _events = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 14), st.booleans()), min_size=5, max_size=25)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(history=_events, stops=st.booleans())
 def test_figures_add_up_after_any_history(world: World, history: list[tuple[int, int, bool]], stops: bool) -> None:
     """Inflow is here now plus left, for every step, for each version and for all of them."""

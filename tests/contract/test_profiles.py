@@ -246,7 +246,7 @@ def test_the_same_new_people_at_once_become_one_profile_each(database: Database)
     together = threading.Barrier(8)
 
     def one_of_many(batch: int) -> list[tuple[str, UpsertResult]]:
-        together.wait(10)
+        together.wait(60)
         order = [f"c-{number * (2 * batch + 1) % 41}" for number in range(1, 41)]
         documents = [{"external_id": external_id, "attributes": {f"by-{batch}": batch}} for external_id in order]
         return list(zip(order, upsert(database, *documents), strict=True))

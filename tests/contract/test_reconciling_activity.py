@@ -126,7 +126,7 @@ async def test_a_long_comparison_says_that_it_lives(desk: Reconciling, monkeypat
     told, beats = Event(), []
 
     def wait(*_: object) -> list[object]:
-        assert told.wait(10), "it was silent"
+        assert told.wait(60), "it was silent"
         return []
 
     def beat(doing: str) -> None:
@@ -147,7 +147,7 @@ async def test_reconciliations_leave_threads_to_sends(
 
     def wait(*_: object) -> list[object]:
         entered.release()
-        assert going.wait(10), "nobody else got a thread"
+        assert going.wait(60), "nobody else got a thread"
         return []
 
     monkeypatch.setattr(waking, "find_stuck", wait)
@@ -160,7 +160,7 @@ async def test_reconciliations_leave_threads_to_sends(
         reconciler = desk.reconciler
         under_way = [asyncio.create_task(reconciler.reconcile(desk.ask(key), lambda doing: None)) for key in keys]
         for _ in range(THREADS_AT_ONCE):
-            assert await asyncio.to_thread(entered.acquire, timeout=10)
+            assert await asyncio.to_thread(entered.acquire, timeout=60)
         for _ in range(100):  # turn by turn with the others, who come as far as they can meanwhile
             await asyncio.get_running_loop().run_in_executor(executor, lambda: None)
         going.set()

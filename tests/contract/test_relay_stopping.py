@@ -48,7 +48,7 @@ async def stopped(world: World, client: SlowClient, telemetry: Telemetry) -> Asy
         )
         stopping = asyncio.Event()
         running = asyncio.create_task(relay.run(stopping))
-        await asyncio.wait_for(client.asked.wait(), 10)
+        await asyncio.wait_for(client.asked.wait(), 60)
         stopping.set()
         yield running
         await running
@@ -59,7 +59,8 @@ def unsaid(world: World) -> list[Any]:
     return world.rows(tables.outbox, tables.outbox.c.kind == "start_run", tables.outbox.c.done_at.is_(None))
 
 
-async def test_what_is_being_told_is_told_before_it_stops(world: World) -> None:
+async def test_what_is_being_told_is_told_before_it_stops(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wend.relay.loop.DRAIN", timedelta(hours=1))
     world.journey(DAY)
     world.deliver_nothing()  # of its schedule
     run_ids = [world.request(person) for person in world.people(["ada", "bob", "cem"])]
@@ -95,7 +96,10 @@ async def test_what_temporal_does_not_answer_is_given_back(world: World, monkeyp
     assert all(world.starter.claim_one(run_id, world.time()) for run_id in run_ids)
 
 
-async def test_a_relay_stops_at_once_where_nothing_is_to_be_told(world: World) -> None:
+async def test_a_relay_stops_at_once_where_nothing_is_to_be_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rests are ended too."""
+    for rest in ("IDLE", "SWEEP_EVERY", "DRAIN"):
+        monkeypatch.setattr(f"wend.relay.loop.{rest}", timedelta(hours=1))
     client: Client = SlowClient()  # type: ignore[assignment]
     with ThreadPoolExecutor(2) as executor:
         relay = Relay(world.database, client, world.starter, world.timetable, executor, world.time, "stopping")
@@ -103,7 +107,7 @@ async def test_a_relay_stops_at_once_where_nothing_is_to_be_told(world: World) -
         running = asyncio.create_task(relay.run(stopping))
         await asyncio.sleep(0)
         stopping.set()
-        await asyncio.wait_for(running, 5)  # rests are ended too: the next sweep would be ten seconds away
+        await asyncio.wait_for(running, 60)
 
 
 def test_a_claim_that_is_let_go_is_anybodys_at_once(world: World) -> None:

@@ -48,7 +48,7 @@ def entered(world: World, count: int) -> tuple[list[UUID], list[UUID]]:
 
 def test_after_the_answer_of_a_pause_nothing_is_claimed(world: World) -> None:
     world.journey(MAIL)
-    _, waiting = entered(world, 80)
+    _, waiting = entered(world, 40)
     after_the_answer: list[int] = []
 
     def claims(mine: Sequence[UUID]) -> Callable[[], None]:
@@ -62,7 +62,7 @@ def test_after_the_answer_of_a_pause_nothing_is_claimed(world: World) -> None:
         world.pause()
         after_the_answer.append(len(world.rows(sent_messages)))
 
-    at_once(pauses, *(claims(waiting[place::8]) for place in range(8)))
+    at_once(pauses, *(claims(waiting[place::6]) for place in range(6)))
 
     assert [len(world.rows(sent_messages))] == after_the_answer
     held = {row.id for row in world.rows(runs, runs.c.held_at.is_not(None))}
@@ -77,12 +77,12 @@ def test_after_the_answer_of_a_pause_nothing_is_claimed(world: World) -> None:
 
 def test_a_move_among_advances_moves_each_once_and_none_is_lost(world: World) -> None:
     world.journey(DAY, TEXT)
-    _, inside = entered(world, 40)
+    _, inside = entered(world, 24)
     world.journey(DAY | {"for": "PT1H"}, TEXT)
 
     def moving() -> None:
         with world.database.write() as connection:
-            assert move(connection, "trip", Moving(2), T0 + 2 * AN_HOUR).count == 40
+            assert move(connection, "trip", Moving(2), T0 + 2 * AN_HOUR).count == 24
 
     def advances(mine: Sequence[UUID]) -> Callable[[], None]:
         def advance() -> None:
@@ -96,7 +96,7 @@ def test_a_move_among_advances_moves_each_once_and_none_is_lost(world: World) ->
     for run_id in inside:
         world.advance(run_id, now=T0 + 2 * AN_HOUR)
     assert {(row.version, row.step, row.held_at) for row in world.rows(runs)} == {(2, "text", None)}
-    assert len(world.rows(moves, moves.c.why_kind == "moved_in")) == 40
+    assert len(world.rows(moves, moves.c.why_kind == "moved_in")) == 24
     for run_id in inside:
         assert [move.number for move in world.path(run_id).moves] == [1, 2, 3, 4]
     for version in (None, 1, 2):
@@ -141,7 +141,7 @@ def test_no_deadlock_between_stops_moves_deletions_and_events_of_many(world: Wor
     look = {"id": "bought", "type": "wait_for_event", "event": "bought", "within": "P9D"}
     for key in ("trip", "tour"):
         world.journey(look, key=key, reentry={"still_inside": "overlap"})
-    people = world.people([f"p{number}" for number in range(40)])
+    people = world.people([f"p{number}" for number in range(24)])
     for person in people:
         for key in ("trip", "tour", "trip"):
             world.enter(person, key)
@@ -151,7 +151,7 @@ def test_no_deadlock_between_stops_moves_deletions_and_events_of_many(world: Wor
     def events(order: int) -> Callable[[], None]:
         def record() -> None:
             for _ in range(8):
-                world.events.record([IncomingEvent(str(uuid4()), each, "bought") for each in people[10:][::order]])
+                world.events.record([IncomingEvent(str(uuid4()), each, "bought") for each in people[6:][::order]])
 
         return record
 
@@ -163,7 +163,7 @@ def test_no_deadlock_between_stops_moves_deletions_and_events_of_many(world: Wor
         world.stop("trip")
 
     def deletes() -> None:
-        for person in people[:10]:
+        for person in people[:6]:
             with world.database.write() as connection:
                 erase_profile(connection, person, T0)
 
@@ -175,7 +175,7 @@ def test_no_deadlock_between_stops_moves_deletions_and_events_of_many(world: Wor
 
 def test_no_deadlock_between_a_stop_and_a_deletion_with_a_send_to_be_tried_again(world: World) -> None:
     """One wrote the message and then the run, the other the run and then the message."""
-    for number in range(6):
+    for number in range(4):
         key = f"trip-{number}"
         world.journey(MAIL, key=key)
         people = world.people([f"p{number}-{place}" for place in range(8)])

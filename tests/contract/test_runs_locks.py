@@ -39,7 +39,7 @@ class Queue:
         """Have a call made in a thread, and return when it waits for its lock."""
         future = self._threads.submit(call)
         self._waiting += 1
-        deadline = monotonic() + 10
+        deadline = monotonic() + 60
         while self._blocked() < self._waiting:
             assert not future.done(), future.result()
             assert monotonic() < deadline, "it waits for no lock"
@@ -195,7 +195,7 @@ def test_a_pause_behind_a_claim_is_answered_once_that_is_committed(world: World)
 def test_after_the_answer_of_a_stop_nothing_is_claimed(world: World) -> None:
     """A stop among claims at full rate comes through, and what it answers is the end of them."""
     world.journey(MAIL)
-    waiting = [world.enter(person) for person in world.people([f"p{number}" for number in range(60)])]
+    waiting = [world.enter(person) for person in world.people([f"p{number}" for number in range(32)])]
     begun = Barrier(5)
 
     def claim_on(mine: list[UUID]) -> None:
@@ -212,7 +212,7 @@ def test_after_the_answer_of_a_stop_nothing_is_claimed(world: World) -> None:
             future.result()
 
     assert len(world.rows(sent_messages)) == after_the_answer
-    assert world.figures().outcomes == {"stopped": 60}
+    assert world.figures().outcomes == {"stopped": 32}
 
 
 def test_decisions_do_not_overtake_a_stop_that_waits(world: World) -> None:
@@ -292,7 +292,7 @@ def test_decisions_of_one_journey_do_not_wait_for_each_other(postgres_database: 
         lock_journey(connection, "trip")
         lock_profile(connection, ada)
         connection.execute(sa.update(runs).where(runs.c.id == runs_of[ada]).values(woken=True))
-        answer = threads.submit(world.send, runs_of[ben]).result(timeout=10)
+        answer = threads.submit(world.send, runs_of[ben]).result(timeout=60)
 
     assert isinstance(answer, Answer)
     assert isinstance(answer.plan, Park)

@@ -187,16 +187,18 @@ def databases(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
     postgres.drop(url)
 
 
-def check(databases: Mapping[str, Database], rules: list[Rule]) -> None:
-    """Fail, naming a rule and a profile, if the three do not agree."""
-    expected = {person.id: [matches(rule, person, MEMBERSHIPS[person.id], NOW) for rule in rules] for person in PEOPLE}
+def check(databases: Mapping[str, Database], rules: list[Rule], every: int = 1) -> None:
+    """Fail, naming a rule and a profile, if the three do not agree; ``every`` so many profiles are asked about."""
+    asked = PEOPLE[::every]
+    expected = {person.id: [matches(rule, person, MEMBERSHIPS[person.id], NOW) for rule in rules] for person in asked}
     for dialect, database in databases.items():
         columns = [
             condition(rule, NOW, dialect, CATALOGUE).label(f"rule_{number}") for number, rule in enumerate(rules)
         ]
         with database.read() as connection:
-            rows = connection.execute(sa.select(profiles.c.id, *columns)).all()
-        assert len(rows) == len(PEOPLE)
+            query = sa.select(profiles.c.id, *columns)
+            rows = connection.execute(query if every == 1 else query.where(profiles.c.id.in_(expected))).all()
+        assert len(rows) == len(asked)
         for id, *answers in rows:
             if answers == expected[id]:
                 continue
@@ -304,7 +306,7 @@ def test_a_rule_at_the_limits_still_runs(databases: Mapping[str, Database]) -> N
         deep = {"not": deep} if level % 2 else {"any": [deep, {"segment": "either"}]}
     wide = {"any": [{"attribute": "a", "op": "before", "value": "2026-01-01"}] * 499}
     long = {"attribute": "a", "op": "in", "value": [f"text {n}" for n in range(500)] + list(range(500))}
-    check(databases, [parse_rule(document) for document in (deep, wide, long)])
+    check(databases, [parse_rule(document) for document in (deep, wide, long)], every=10)
 
 
 def test_the_profiles_are_in_some_of_the_segments_and_not_in_others() -> None:

@@ -229,7 +229,7 @@ class TestDelete:
                 put_rule(connection, "audience", "", within("adults"), NOW)
                 deletion = others.submit(delete)
             with pytest.raises(SegmentInUse):
-                deletion.result(timeout=30)
+                deletion.result(timeout=60)
 
 
 class TestLists:

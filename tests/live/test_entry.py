@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from temporalio.client import Client, ScheduleOverlapPolicy, WorkflowHandle
 from temporalio.service import RPCError
 
 from tests.support.eventually import assert_eventually
+from tests.support.relaying import trigger
 from tests.support.world import DAY, Serving, World, host_clock, serving
 from wend import wire
 from wend.devserver import DevServer
@@ -29,6 +30,7 @@ from wend.storage.tables import entries, exclusions, runs
 from wend.temporal import run_workflow_id, schedule_id
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = timedelta(seconds=120)
 MEMBER = {"attribute": "member", "op": "exists"}
 A_YEAR = {"id": "year", "type": "wait", "for": "P365D"}
 
@@ -55,7 +57,7 @@ async def fired(trip: Serving, journey: str, count: int = 1) -> list[wire.EntryF
         assert all(each.close_time for each in found)
         return sorted(found, key=lambda each: each.start_time)
 
-    found = await assert_eventually(ended, timeout=timedelta(seconds=20))
+    found = await assert_eventually(ended)
     assert len(found) == count
     handles: list[WorkflowHandle[Any, wire.EntryFigures]] = [
         trip.client.get_workflow_handle(each.id, run_id=each.run_id, result_type=wire.EntryFigures) for each in found
@@ -86,11 +88,10 @@ async def test_a_start_goes_from_publish_by_way_of_the_schedule_to_runs(trip: Se
     ada, ben = trip.world.people(["ada", "ben"], member=True)
     at = (host_clock() + timedelta(seconds=2)).replace(microsecond=0)
     start = {"after_publish": "PT1S"} if form == "after publish" else {"at": f"{at:%Y-%m-%dT%H:%M:%S}"}
+    trip.world.journey(A_YEAR, key=journey, entry={"segment": "everybody", "schedule": {"start": start}})
+    await trip.relay.deliver_all()
+    assert trip.world.rows(entries) == []
     async with trip.working():
-        trip.world.journey(A_YEAR, key=journey, entry={"segment": "everybody", "schedule": {"start": start}})
-        await trip.relay.deliver_all()
-        assert trip.world.rows(entries) == []
-
         (said,) = await fired(trip, journey)
         trip.world.people(["late"], member=True)
         await in_step(trip, journey)
@@ -168,9 +169,9 @@ async def test_a_repeating_schedule_holds_dated_instants_and_a_firing_by_hand_fi
         assert schedule.policy.overlap == ScheduleOverlapPolicy.ALLOW_ALL
         assert "200 held as dates in UTC" in (schedule.state.note or "")
 
-        await handle.trigger()
+        await trigger(trip, handle)
         (by_hand,) = await fired(trip, journey)
-        await handle.trigger()
+        await trigger(trip, handle)
         _, again = await fired(trip, journey, 2)
         await in_step(trip, journey)
 
@@ -198,29 +199,46 @@ async def test_closing_a_journey_removes_its_schedule(trip: Serving) -> None:
 
 # -- killed on the way --------------------------------------------------------------------------------------------
 
-ENTER = 485
+ENTER = 120
 """Members of whom nothing speaks against."""
+
+EACH = 10
+"""Members of whom something does, for each reason."""
+
+KILLED_AT = (20, 50, 80)
+"""Members who have their workflow."""
 
 
 @contextmanager
-def worker_process(url: str, server: DevServer, task_queue: str) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", "tests.support.entering", url, server.address, task_queue]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+def worker_processes(*arguments: str) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Yield what runs a worker, a process of its own, for the length of a block, and kills it."""
+    command = [sys.executable, "-m", "tests.support.entering", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
+        asked, told = starter.stdin, starter.stdout
+        assert asked is not None
+        assert told is not None
+
+        @contextmanager
+        def worker() -> Iterator[None]:
+            asked.write("\n")
+            asked.flush()
+            pid = int(told.readline())
+            try:
+                yield
+            finally:
+                os.kill(pid, signal.SIGKILL)
+
+        yield worker
 
 
-def six_hundred(world: World, journey: str) -> dict[str, int]:
+def with_every_reason(world: World, journey: str) -> dict[str, int]:
     """Fill the segment, with somebody for every reason not to enter; return how many there are for each."""
     world.people([f"p{number}" for number in range(ENTER)], member=True)
-    early = world.people([f"early{number}" for number in range(30)], early=True, member=True)
-    inside = world.people([f"inside{number}" for number in range(30)], member=True)
-    world.listed("employees", world.people([f"employee{number}" for number in range(30)], member=True))
-    world.people([f"outsider{number}" for number in range(50)])
-    for number in range(25):
+    early = world.people([f"early{number}" for number in range(EACH)], early=True, member=True)
+    inside = world.people([f"inside{number}" for number in range(EACH)], member=True)
+    world.listed("employees", world.people([f"employee{number}" for number in range(EACH)], member=True))
+    world.people([f"outsider{number}" for number in range(EACH)])
+    for number in range(EACH):
         world.person(f"no-email{number}", email=None, attributes={"member": True})
     world.rule("everybody", MEMBER)
     world.rule("early", {"attribute": "early", "op": "exists"})
@@ -234,7 +252,7 @@ def six_hundred(world: World, journey: str) -> dict[str, int]:
         world.request(person, journey)
     everybody = {"segment": "everybody", "exclude": ["employees"], "namespace": "email", "rate": "100000/s"}
     world.journey(A_YEAR, key=journey, entry=everybody | {"schedule": first["schedule"]})
-    return {"already_entered": 30, "still_inside": 30, "excluded_segment": 30, "no_identity": 25}
+    return dict.fromkeys(("already_entered", "still_inside", "excluded_segment", "no_identity"), EACH)
 
 
 async def test_an_entry_adds_up_though_its_worker_is_killed_three_times(
@@ -242,8 +260,8 @@ async def test_an_entry_adds_up_though_its_worker_is_killed_three_times(
 ) -> None:
     """Members, counted from the segment itself, are runs and exclusions; each run has one workflow, and nobody else."""
     journey, task_queue = key(), f"entry-{uuid4()}"
-    async with serving(postgres_database, temporal_client, task_queue) as trip:
-        reasons = await asyncio.to_thread(six_hundred, trip.world, journey)
+    async with serving(postgres_database, temporal_client, task_queue) as trip, AsyncExitStack() as stack:
+        reasons = await asyncio.to_thread(with_every_reason, trip.world, journey)
         entry = await temporal_client.start_workflow(
             wire.SEGMENT_ENTRY,
             wire.EntryInput(journey),
@@ -257,11 +275,12 @@ async def test_an_entry_adds_up_though_its_worker_is_killed_three_times(
             with postgres_database.read() as connection:
                 return connection.scalar(query) or 0
 
-        for count in (100, 250, 400):
-            with worker_process(migrated_postgres_url, temporal_server, task_queue):
-                await trip.until(lambda count=count: started() >= count, timedelta(seconds=60))  # type: ignore[misc]
-        with worker_process(migrated_postgres_url, temporal_server, task_queue):
-            said = await asyncio.wait_for(entry.result(), 60)
+        worker = stack.enter_context(worker_processes(migrated_postgres_url, temporal_server.address, task_queue))
+        for count in KILLED_AT:
+            with worker():
+                await trip.until(lambda count=count: started() >= count, PATIENCE)  # type: ignore[misc]
+        with worker():
+            said = await asyncio.wait_for(entry.result(), PATIENCE.total_seconds())
 
             with postgres_database.read() as connection:
                 members = segment_store.count(connection, "everybody", host_clock())
@@ -271,7 +290,7 @@ async def test_an_entry_adds_up_though_its_worker_is_killed_three_times(
             assert (
                 (said.members, said.entered, said.excluded)
                 == (members, ENTER, len(its_exclusions))
-                == (ENTER + 115, ENTER, 115)
+                == (ENTER + 4 * EACH, ENTER, 4 * EACH)
             )
             its_runs = trip.world.rows(runs, runs.c.entry_id == said.entry_id)
             assert len({row.profile_id for row in its_runs}) == len(its_runs) == ENTER
@@ -300,5 +319,5 @@ async def one_workflow_each(
         assert len(found) == len(set(found)) == len(expected)
         assert set(found) == expected
 
-    await assert_eventually(agree, timeout=timedelta(seconds=20), interval=timedelta(seconds=0.5))
+    await assert_eventually(agree, timeout=PATIENCE)
     assert not trip.world.rows(runs, runs.c.entry_id == entry.entry_id, runs.c.started_at.is_(None))

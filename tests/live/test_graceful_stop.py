@@ -5,9 +5,9 @@ On PostgreSQL with the three processes of a production installation, on SQLite w
 
 import asyncio
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.eventually import assert_eventually
+from tests.support.ports import lasting_port
 from tests.support.programs import Program, program
 from tests.support.relaying import at_once
 from tests.support.world import MAIL, World, host_clock
@@ -32,16 +33,22 @@ from wend.sink import Fault, Sink
 from wend.storage import tables
 from wend.storage.database import Database
 
-PEOPLE = 80
+PEOPLE = 40
+AT_ONCE = 4
+QUICK = 10
+"""Mails that the provider takes soon. The others take so long that not all can be out before the stop."""
+
 TOKEN_KEYS = f"1:{bytes(range(32)).hex()}"
-PATIENCE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=120)
 
 
 @pytest_asyncio.fixture
 async def sink() -> AsyncIterator[Sink]:
     """A provider that takes its time over every mail: some are always under way."""
     async with Sink() as catcher:
-        catcher.faults.add(Fault(kind="delay", channel="email", times=None, delay=timedelta(seconds=0.3)))
+        for times, delay in ((QUICK, 0.1), (None, 2)):
+            fault = Fault(kind="delay", channel="email", times=times, delay=timedelta(seconds=delay))
+            catcher.faults.add(fault)
         yield catcher
 
 
@@ -65,6 +72,7 @@ def environment(url: str, server: DevServer, sink: Sink, port: int) -> dict[str,
         "WEND_DATABASE_URL": url,
         "WEND_PORT": str(port),
         "WEND_TASK_QUEUE": f"stop-{uuid4()}",
+        "WEND_SENDS_AT_ONCE": str(AT_ONCE),
         "WEND_TOKEN_KEYS": TOKEN_KEYS,
         "WEND_CHANNELS__SMTP__PORT": str(sink.smtp_port),
         "WEND_METRICS_PORT": "0",
@@ -105,7 +113,7 @@ async def ask(api: str, person: UUID, answered: set[str]) -> None:
                 assert answer.is_success, answer.text
                 answered.add(event["id"])
 
-    async with httpx2.AsyncClient(timeout=20) as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         await asyncio.gather(*(one_after_the_other(client) for _ in range(2)))
 
 
@@ -116,8 +124,19 @@ async def mailed(sink: Sink, count: int) -> None:
 
 async def is_sending(sink: Sink) -> None:
     """Return when a part of the people has been mailed, and the next are being mailed."""
-    await assert_eventually(partial(mailed, sink, 20), timeout=PATIENCE)
+    await assert_eventually(partial(mailed, sink, QUICK + 1), timeout=PATIENCE)
     assert (await sink.store.counts()).messages < PEOPLE
+
+
+async def begin_asking(api: str, person: UUID, answered: set[str]) -> "asyncio.Task[None]":
+    """Begin to send events to the API, and return what does it when some have been answered."""
+    asking = asyncio.create_task(ask(api, person, answered))
+
+    def answers() -> None:
+        assert len(answered) > 5 or asking.done()
+
+    await assert_eventually(answers, timeout=PATIENCE)
+    return asking
 
 
 async def test_three_processes_stop_in_good_order_and_go_on(
@@ -128,8 +147,7 @@ async def test_three_processes_stop_in_good_order_and_go_on(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with listen(LOCAL, 0) as free:
-        port = free.getsockname()[1]
+    port = lasting_port()
     for name, value in environment(migrated_postgres_url, temporal_server, sink, port).items():
         monkeypatch.setenv(name, value)
     database = postgres_database
@@ -138,24 +156,18 @@ async def test_three_processes_stop_in_good_order_and_go_on(
     with ExitStack() as stack:
         parts = [stack.enter_context(program(tmp_path, part)) for part in ("api", "worker", "relay")]
         await assert_eventually(lambda: _answers(port), timeout=PATIENCE)
-        asked = asyncio.create_task(ask(f"http://{LOCAL}:{port}", person, answered))
         await is_sending(sink)
-        for part, name in zip(parts[1:], ("worker", "relay"), strict=True):
-            told = await asyncio.to_thread(scrape, part)
-            assert told["wend_process", name] == 1
-            assert abs(told["wend_clock_skew_seconds", "database"]) < 1
-            if name == "worker":
-                assert told["wend_sends_total", "email", "accepted"] > 0
-                assert told["wend_provider_seconds_sum", "email"] > 0
-                assert told["wend_runs_started_total", "trip"] > 0
-            else:
-                assert told["wend_relay_deliveries_total", "ensure_schedule", "delivered"] > 0
+        await assert_eventually(partial(tells_of_its_work, parts[1], "worker"), timeout=PATIENCE)
+        await assert_eventually(partial(tells_of_its_work, parts[2], "relay"), timeout=PATIENCE)
+        asking = await begin_asking(f"http://{LOCAL}:{port}", person, answered)
         for part in parts:
             part.signal(signal.SIGTERM)
         for part in parts:
             assert await asyncio.to_thread(part.wait) == 0, part.err
-        await asked
+        await asking
 
+    assert (await sink.store.counts()).messages < PEOPLE
+    sink.faults.clear()
     nothing_is_left_claimed(database)
     assert answered
     assert answered <= {row.key for row in rows(database, tables.events)}
@@ -171,16 +183,31 @@ def _answers(port: int) -> None:
         raise AssertionError(str(error)) from error
 
 
+def tells_of_its_work(part: Program, name: str) -> None:
+    """Assert that a process's metrics say what it has done."""
+    told = scrape(part)
+    assert told["wend_process", name] == 1
+    assert abs(told["wend_clock_skew_seconds", "database"]) < 1
+    if name == "worker":
+        assert told["wend_sends_total", "email", "accepted"] > 0
+        assert told["wend_provider_seconds_sum", "email"] > 0
+        assert told["wend_runs_started_total", "trip"] > 0
+    else:
+        assert told["wend_relay_deliveries_total", "ensure_schedule", "delivered"] > 0
+
+
 def scrape(part: Program) -> Mapping[tuple[str, ...], float]:
-    """Return the metrics of a process that has said where they are."""
-    (port,) = [line.split("port=")[1].split()[0] for line in part.err.splitlines() if "part=metrics" in line]
-    answer = httpx2.get(f"http://{LOCAL}:{port}/metrics")
+    """Return the metrics of a process that has said where they are; zero is what it does not tell of."""
+    said = [line for line in part.err.splitlines(keepends=True) if "part=metrics" in line and line.endswith("\n")]
+    assert len(said) == 1, part.err
+    answer = httpx2.get(f"http://{LOCAL}:{said[0].split('port=')[1].split()[0]}/metrics", timeout=60)
     assert answer.is_success, answer.text
-    return {
+    told = {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
+    return defaultdict(float, told)
 
 
 @asynccontextmanager
@@ -205,11 +232,12 @@ async def test_one_process_stops_in_good_order_and_goes_on(
     with closing(Database(sqlite_url)) as database:
         person = prepare(database)
     answered: set[str] = set()
-    async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(all_in_one(temporal_server))
-        asked = asyncio.create_task(ask(api, person, answered))
+    async with all_in_one(temporal_server) as api:
         await is_sending(sink)
-    await asked
+        asking = await begin_asking(api, person, answered)
+    await asking
+    assert (await sink.store.counts()).messages < PEOPLE
+    sink.faults.clear()
     with closing(Database(sqlite_url)) as database:
         nothing_is_left_claimed(database)
         assert answered

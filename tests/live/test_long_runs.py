@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from temporalio.common import SearchAttributeKey
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from tests.support.long_runs import long_run, long_wait
-from wend.devserver import PROMPT_TIMERS, SEARCH_ATTRIBUTES, find_executable
+from tests.support.temporal import time_skipping
 from wend.storage.database import Database
 
 LONG = "WEND_TEST_LONG" in os.environ
@@ -27,21 +25,7 @@ SUGGESTED_AFTER = 4096 if LONG else 100
 @pytest_asyncio.fixture
 async def hasty_env() -> AsyncIterator[WorkflowEnvironment]:
     """A server that skips time, and suggests early to continue as new."""
-    config = {
-        **PROMPT_TIMERS,
-        "frontend.WorkflowTimeSkippingEnabled": "true",
-        "limit.historyCount.suggestContinueAsNew": str(SUGGESTED_AFTER),
-    }
-    environment = await WorkflowEnvironment.start_time_skipping_v2(
-        data_converter=pydantic_data_converter,
-        dev_server_existing_path=str(find_executable()),
-        dev_server_extra_args=[f"--dynamic-config-value={key}={value}" for key, value in config.items()],
-        search_attributes=[
-            SearchAttributeKey.for_keyword(name) if type_ == "Keyword" else SearchAttributeKey.for_int(name)
-            for name, type_ in SEARCH_ATTRIBUTES.items()
-        ],
-    )
-    async with environment:
+    async with time_skipping({"limit.historyCount.suggestContinueAsNew": str(SUGGESTED_AFTER)}) as environment:
         yield environment
 
 

@@ -22,15 +22,15 @@ from wend.outbox import LEASE
 from wend.storage.database import Database
 from wend.storage.tables import moves, outbox, runs
 
-RUNS = int(os.environ.get("WEND_TEST_RUNS", "60"))
+RUNS = int(os.environ.get("WEND_TEST_RUNS", "32"))
 RATE = min(RUNS // 4, 100)
 """Woken per second, and by one parcel."""
 
-PATIENCE = timedelta(seconds=60 + RUNS / 5)
+PATIENCE = timedelta(seconds=120 + RUNS / 5)
 PATIENT = {"when": {"attribute": "patient", "op": "eq", "value": True}, "next": "quarter"}
 
 
-def version(month: str, quarter: str) -> list[dict[str, object]]:
+def version(month: str, quarter: str) -> list[dict[str, Any]]:
     """Return steps by which half of them wait long, and the others longer."""
     return [
         {"id": "which", "type": "if", "cases": [PATIENT], "else": "month"},

@@ -7,7 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest_asyncio
 from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
 
+from tests.support.eventually import assert_eventually
 from tests.support.relaying import at_once, enter
 from tests.support.world import MAIL, TEXT, Serving, serving
 from wend.channels.port import NotAccepted
@@ -18,7 +20,7 @@ from wend.storage.tables import runs
 from worker import Core
 
 LIMITED: dict[Channel, int] = {"email": 50}
-SOON = timedelta(milliseconds=300)
+AN_HOUR = timedelta(hours=1)
 
 
 @pytest_asyncio.fixture
@@ -72,14 +74,25 @@ async def test_a_first_message_that_travels_with_the_start_goes_by_the_queue_too
     assert await queues(trip, run.id) == ["-email"]
 
 
-async def test_a_rate_that_is_set_while_sends_wait_for_their_next_try_holds_for_them(trip: Serving) -> None:
-    ada = trip.world.person("ada")
-    trip.email.script(NotAccepted("provider_unavailable", "HTTP 503", SOON))
-    async with trip.working():
-        run_id = await trip.start(ada)
-        await trip.until(lambda: trip.email.calls)
-    async with trip.working(core=limited(trip)):
-        await trip.ended(run_id)
+async def test_a_rate_that_is_set_while_sends_wait_for_their_next_try_holds_for_them(
+    sqlite_database: Database, time_skipping_env: WorkflowEnvironment
+) -> None:
+    async with serving(sqlite_database, time_skipping_env.client, f"rates-{uuid4()}") as trip:
+        trip.world.journey(MAIL, TEXT)
+        ada = trip.world.person("ada")
+        trip.email.script(NotAccepted("provider_unavailable", "HTTP 503", AN_HOUR))
+        async with trip.working():
+            with time_skipping_env.with_time_skipping_disabled():
+                run_id = await trip.start(ada)
+
+            async def waits() -> None:
+                sends = (await trip.handle(run_id).describe()).raw_description.pending_activities
+                assert [each.attempt for each in sends] == [2]
+
+            await assert_eventually(waits)
+        async with trip.working(core=limited(trip)):
+            await time_skipping_env.fast_forward(trip.handle(run_id))
+            await trip.ended(run_id)
     assert await queues(trip, run_id) == ["", "-email", ""]
     assert len(trip.email.sent) == 1
 

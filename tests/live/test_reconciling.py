@@ -134,6 +134,7 @@ async def test_what_was_ended_by_hand_fails_and_what_was_left_open_ends(trip: Se
         await trip.handle(canceled).cancel()
         with pytest.raises(WorkflowFailureError):
             await trip.handle(canceled).result()
+        await listed(trip, key, 3)
         handle = trip.handle(forgotten)
         ended = {"state": "completed", "ended_at": trip.world.time(), "parked_until": None, "step": None}
         finish = {"kind": "finish", "outcome": "completed"}
@@ -170,6 +171,7 @@ async def test_the_error_of_a_failed_workflow_is_told(trip: Serving, key: str) -
         await trip.relay.deliver_all()
         with pytest.raises(WorkflowFailureError):
             await trip.handle(run_id).result()
+        await listed(trip, key, 0)
         assert found(await reconciled(trip, key))["workflow_closed"] == (1, 1)
         assert trip.world.row(run_id).error == "its workflow has failed: RunBehind"
 

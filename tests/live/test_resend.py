@@ -98,5 +98,5 @@ async def test_a_parcel_that_is_told_twice_sends_once(trip: Serving) -> None:
             task_queue=trip.core.task_queue,
             result_type=wire.ResendEnd,
         )
-        assert await asyncio.wait_for(repeated, 10) == wire.ResendEnd("accepted", "not_asked_any_more")
+        assert await asyncio.wait_for(repeated, 120) == wire.ResendEnd("accepted", "not_asked_any_more")
         assert len(trip.email.sent) == 1

@@ -17,12 +17,15 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner
 
 import workflows.policies
 from tests.support.eventually import assert_eventually
 from tests.support.flaky import FlakyDatabase
+from tests.support.histories import chain
 from tests.support.world import AWAIT_CLICK, DAY, LINK, MAIL, TEXT, Serving, serving
+from tools.lost_tasks import without_lost_tasks
 from wend import wire
 from wend.channels.port import NotAccepted, Refused
 from wend.devserver import PROMPT_TIMERS, DevServer
@@ -62,7 +65,10 @@ async def parked(trip: Serving, run_id: UUID, sequence: int = 1) -> None:
     """Wait until the workflow holds this answer, and has been told to park."""
 
     async def holds() -> None:
-        progress = await trip.handle(run_id).query(wire.PROGRESS, result_type=wire.Progress)
+        try:
+            progress = await trip.handle(run_id).query(wire.PROGRESS, result_type=wire.Progress)
+        except RPCError as error:
+            raise AssertionError(f"nobody answers yet: {error}") from error
         assert progress.sequence >= sequence
 
     await assert_eventually(holds)
@@ -71,10 +77,14 @@ async def parked(trip: Serving, run_id: UUID, sequence: int = 1) -> None:
 
 async def events_of(trip: Serving, run_id: UUID) -> list[int]:
     history = await trip.handle(run_id).fetch_history()
-    return [event.event_type for event in history.events]
+    return [event.event_type for event in without_lost_tasks(history.events)]
 
 
 # -- 5: bells -----------------------------------------------------------------------------------------------------
+
+
+PATIENCE = 60
+"""Seconds."""
 
 
 class Held:
@@ -96,7 +106,7 @@ class Held:
             if self.holding:
                 self.holding = False
                 self.committed.set()
-                assert self.go.wait(8)
+                assert self.go.wait(PATIENCE)
             return answer
 
         with monkeypatch.context() as patched:
@@ -118,7 +128,7 @@ async def test_a_signal_during_the_last_advance_makes_it_run_again_and_the_run_e
             held.holding = True
             trip.world.happen(ada, "bought")
             await trip.relay.deliver_all()
-            await asyncio.to_thread(held.committed.wait, 8)
+            assert await asyncio.to_thread(held.committed.wait, PATIENCE)
             assert trip.world.row(run_id).state == "completed"
 
             await trip.handle(run_id).signal(wire.WAKE, wire.WakeNotice("in the last moment"))
@@ -149,7 +159,7 @@ async def test_a_bell_that_rings_while_the_run_asks_makes_it_ask_again(
             held.holding = True
             trip.world.happen(ada, "bought", properties={"price": 1})
             await trip.relay.deliver_all()
-            await asyncio.to_thread(held.committed.wait, 8)
+            assert await asyncio.to_thread(held.committed.wait, PATIENCE)
             trip.world.happen(ada, "bought", properties={"price": 11})
             await trip.relay.deliver_all()
             held.go.set()
@@ -220,7 +230,7 @@ async def test_continuing_as_new_in_place_of_a_park_loses_nothing(
                     await asyncio.to_thread(trip.world.happen, ada, "beat", f"{burst}/{number}")
                     await trip.relay.deliver_all()
                 await trip.until(lambda burst=burst: counted() == 3 * burst + 3)  # type: ignore[misc]
-            first = await trip.client.list_workflows(f"WorkflowId = '{trip.handle(run_id).id}'").__anext__()
+            first = await trip.handle(run_id).describe()
             trip.world.person("ada", attributes={"enough": True})
             trip.world.happen(ada, "beat")
             await trip.relay.deliver_all()
@@ -229,10 +239,10 @@ async def test_continuing_as_new_in_place_of_a_park_loses_nothing(
 
         assert counted() == 25
         assert path.run.state == "completed"
-        histories = [each async for each in client.list_workflows(f"WorkflowId = '{trip.handle(run_id).id}'")]
-        statuses = [each.status for each in histories]
-        assert statuses.count(WorkflowExecutionStatus.CONTINUED_AS_NEW) >= 2
-        assert statuses.count(WorkflowExecutionStatus.COMPLETED) == 1
+        *continued, ended = [events[-1].event_type for events in await chain(client, trip.handle(run_id))]
+        assert set(continued) == {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW}
+        assert len(continued) >= 2
+        assert ended == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
         # What operators search by goes along, and the path that they see; the SDK has no way to hand a summary on.
         last = await trip.handle(run_id).describe()
         ours = {attribute.name for attribute in (JOURNEY, VERSION, PROFILE, ENTRY)}
@@ -389,22 +399,26 @@ async def test_while_the_database_is_away_histories_grow_by_a_handful_and_nothin
     monkeypatch.setattr(workflows.policies, "FIRST_PAUSE", timedelta(seconds=0.3))
     flaky = FlakyDatabase(trip.world.database)
     core = Core.build(flaky, trip.client, trip.core.executor, trip.core.task_queue)
-    trip.world.journey(BOUGHT | {"within": "PT0.5S"}, TEXT)
+    trip.world.journey(BOUGHT, TEXT)
+    ada = trip.world.person("ada")
     async with trip.working(core=core, runner=UnsandboxedWorkflowRunner()):  # the sandbox has policies of its own
-        run_id = await trip.start(trip.world.person("ada"))
+        run_id = await trip.start(ada)
         await parked(trip, run_id)
-        before = (trip.world.row(run_id), len(await events_of(trip, run_id)))
         flaky.away = True
+        trip.world.happen(ada, "bought")
+        before = (trip.world.row(run_id), len(await events_of(trip, run_id)))
+        await trip.relay.deliver_all()
         await trip.until(lambda: flaky.refused >= 9)  # three rounds of three attempts
         assert trip.world.row(run_id) == before[0]
         waits = await events_of(trip, run_id)
+        rounds = flaky.refused // 3
         assert trip.sms.begun == []
         flaky.away = False
         path = await trip.ended(run_id)
 
-    assert [move.why_kind for move in path.moves] == ["entered", "timed_out", "message_settled"]
+    assert [move.why_kind for move in path.moves] == ["entered", "happened", "message_settled"]
     timers = waits.count(EventType.EVENT_TYPE_TIMER_STARTED)
-    assert timers <= 4
+    assert timers <= 1 + rounds
     assert len(waits) - before[1] <= 8 * timers
 
 
@@ -415,17 +429,21 @@ async def test_an_advance_that_hangs_is_given_up_and_asked_for_again(
     monkeypatch.setattr(workflows.policies, "ADVANCE_TIMEOUT", timedelta(seconds=0.5))
     monkeypatch.setattr(workflows.policies, "FIRST_PAUSE", timedelta(seconds=0.1))
     held = Held()
-    trip.world.journey(BOUGHT | {"within": "PT0.5S"}, TEXT)
+    trip.world.journey(BOUGHT, TEXT)
+    ada = trip.world.person("ada")
     with held.installed(monkeypatch):
         async with trip.working(runner=UnsandboxedWorkflowRunner()):
-            run_id = await trip.start(trip.world.person("ada"))
+            run_id = await trip.start(ada)
             await parked(trip, run_id)
             held.holding = True
+            trip.world.happen(ada, "bought")
+            await trip.relay.deliver_all()
             path = await trip.ended(run_id)
             held.go.set()
 
-    assert [move.why_kind for move in path.moves] == ["entered", "timed_out", "message_settled"]
-    assert held.asked == [1, 2, 2]
+    assert [move.why_kind for move in path.moves] == ["entered", "happened", "message_settled"]
+    assert sorted(set(held.asked)) == [1, 2], "a slow machine may have given up others too"
+    assert held.asked.count(2) >= 2
     assert len(trip.sms.begun) == 1
 
 

@@ -1,6 +1,7 @@
 """A journey is paused or stopped while its runs send as fast as they can, on a real server that may die of it.
 
-Half of the runs are in a journey that is paused, the other half in one that is stopped. ``WEND_TEST_RUNS=1000`` does it
+Half of the runs are in a journey that is paused, the other half in one that is stopped; some of each wait for an event
+that comes afterwards, so that however fast the others are not all are through by then. ``WEND_TEST_RUNS=1000`` does it
 with more of them.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -22,6 +24,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner
 import activities.attempts
 import workflows.policies
 from tests.support.eventually import assert_eventually
+from tests.support.ports import lasting_port
 from tests.support.relaying import at_once, enter, relaying
 from tests.support.world import Serving, host_clock, serving
 from wend.devserver import PROMPT_TIMERS, DevServer
@@ -32,10 +35,19 @@ from wend.storage.database import Database
 from wend.storage.tables import runs, sent_messages
 from wend.temporal import connect
 
-RUNS = int(os.environ.get("WEND_TEST_RUNS", "80"))
+RUNS = int(os.environ.get("WEND_TEST_RUNS", "48"))
 PAUSED, STOPPED = "paused", "stopped"
-STEPS = [{"id": id, "type": "send_email", "message": "hello"} for id in ("first", "second")]
-PATIENCE = timedelta(seconds=60 + RUNS / 5)
+WAITERS = RUNS // 12
+"""Of those in each journey."""
+
+WAITS = {"when": {"attribute": "waits", "op": "exists"}, "next": "rest"}
+STEPS: list[dict[str, Any]] = [
+    {"id": "which", "type": "if", "cases": [WAITS], "else": "first"},
+    {"id": "rest", "type": "wait_for_event", "event": "go", "within": "P1D"},
+    *({"id": id, "type": "send_email", "message": "hello"} for id in ("first", "second")),
+]
+MAILS = 2
+PATIENCE = timedelta(seconds=120 + RUNS / 5)
 
 Claims = set[tuple[UUID, UUID]]
 """(message, attempt): a claim that is taken anew is another one."""
@@ -46,7 +58,7 @@ class Killable:
 
     def __init__(self, database: Path) -> None:
         self._database = database
-        self.server = self._server(0)
+        self.server = self._server(lasting_port())
         self.server.start()
 
     def _server(self, port: int) -> DevServer:
@@ -75,7 +87,8 @@ async def at_full_rate(database: Database, temporal: Killable) -> AsyncIterator[
     """Have everybody enter both journeys, wait until each run has its workflow, and leave relay and worker at it."""
     client = await connect(temporal.server.address)
     async with serving(database, client, f"load-{uuid4()}") as trip:
-        trip.world.listed("everybody", trip.world.people([f"p{number}" for number in range(RUNS // 2)]))
+        people = trip.world.people([f"p{number}" for number in range(RUNS // 2 - WAITERS)])
+        trip.world.listed("everybody", people + trip.world.people(waiters(), waits=True))
         for key in (PAUSED, STOPPED):
             trip.world.journey(*STEPS, key=key, entry=at_once("everybody"))
         async with relaying(trip), trip.working(runner=UnsandboxedWorkflowRunner()):
@@ -84,6 +97,16 @@ async def at_full_rate(database: Database, temporal: Killable) -> AsyncIterator[
             started = runs.c.started_at.is_not(None)
             await trip.until(lambda: len(trip.world.rows(runs, started)) == RUNS, PATIENCE)
             yield trip
+
+
+def waiters() -> list[str]:
+    return [f"w{number}" for number in range(WAITERS)]
+
+
+async def have_them_go(trip: Serving) -> None:
+    """Have happen what some wait for."""
+    for name in waiters():
+        await asyncio.to_thread(trip.world.happen, trip.world.person(name), "go")
 
 
 def read_claims(connection: Connection, key: str) -> Claims:
@@ -144,17 +167,18 @@ async def test_nothing_is_claimed_after_the_answer_and_on_resumption_nobody_is_l
         if kill:
             await asyncio.to_thread(temporal.restart)
 
+        await have_them_go(trip)
         held = await figures_are(trip, PAUSED, lambda figures: figures.held == figures.inside)
-        assert held.inside > 0
+        assert held.inside >= WAITERS
         assert await asyncio.to_thread(resuming) == while_paused
         through = await figures_are(trip, PAUSED, lambda figures: figures.inside == 0)
         for key in (PAUSED, STOPPED):
             await workflows_have_ended(trip, key)
 
     assert through.outcomes == {"completed": RUNS // 2}
-    assert through.messages == {"accepted": RUNS // 2 * len(STEPS)}
+    assert through.messages == {"accepted": RUNS // 2 * MAILS}
     stopped = trip.world.figures(STOPPED)
-    assert stopped.outcomes["stopped"] > 0
+    assert stopped.outcomes["stopped"] >= WAITERS
     assert stopped.outcomes["stopped"] + stopped.outcomes.get("completed", 0) == RUNS // 2
     assert stopped.messages.keys() == {"accepted"}
     with postgres_database.read() as connection:

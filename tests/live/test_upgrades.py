@@ -21,6 +21,7 @@ from temporalio.client import (
     WorkflowHandle,
 )
 from temporalio.common import WorkerDeploymentVersion
+from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner
 
 import worker
@@ -43,7 +44,8 @@ from workflows.journey_run import JourneyRun
 from workflows.patches import Patch
 from workflows.segment_entry import SegmentEntry
 
-PAUSE = {"id": "pause", "type": "wait", "for": "PT1S"}
+AN_HOUR = timedelta(hours=1)
+PAUSE = {"id": "pause", "type": "wait", "for": "PT1H"}
 
 
 @asynccontextmanager
@@ -59,8 +61,8 @@ async def release(trip: Serving, loop: type[JourneyRun], **options: Any) -> Asyn
         await working.__aexit__(None, None, None)
 
 
-async def command(server: DevServer, *words: object) -> Ran:
-    environment = {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_NAMESPACE": server.namespace}
+async def command(client: Client, *words: object) -> Ran:
+    environment = {"TEMPORAL_ADDRESS": client.service_client.config.target_host, "TEMPORAL_NAMESPACE": client.namespace}
     return await asyncio.to_thread(run_command, *words, env=environment)
 
 
@@ -101,10 +103,10 @@ class ShortTasks(Interceptor):
 
 
 async def test_another_loop_takes_over_runs_that_wait_and_without_a_patch_it_does_no_harm(
-    sqlite_database: Database, temporal_server: DevServer, temporal_client: Client, tmp_path: Path
+    sqlite_database: Database, time_skipping_env: WorkflowEnvironment, tmp_path: Path
 ) -> None:
     """Runs wait for a click and for a timer; a release stands still on them; the next one, with a patch, goes on."""
-    config = temporal_client.config()
+    config = time_skipping_env.client.config()
     config["interceptors"] = [*config["interceptors"], ShortTasks()]
     client, key = Client(**config), f"upgraded-{uuid4().hex[:12]}"
     ours = f"WendJourney = '{key}'"
@@ -115,19 +117,21 @@ async def test_another_loop_takes_over_runs_that_wait_and_without_a_patch_it_doe
         look = AWAIT_CLICK | {"on_click": "text", "on_timeout": "exit"}
         world.journey(MAIL, which, look, PAUSE, TEXT, key=key)
         async with release(trip, JourneyRun):
-            ada = await trip.start(world.person("ada", attributes={"clicks": True}), key)
+            with time_skipping_env.with_time_skipping_disabled():
+                ada = await trip.start(world.person("ada", attributes={"clicks": True}), key)
+                ben = await trip.start(world.person("ben"), key)
             await waits(trip, ada, "look")
-            ben = await trip.start(world.person("ben"), key)
             await waits(trip, ben, "pause")
 
         # The gate says so before the release, and the server keeps it from doing harm after it.
         world.click(ada)
         await trip.relay.deliver_all()
+        await time_skipping_env.fast_forward(trip.handle(ben), AN_HOUR + timedelta(seconds=1))
         kept = tmp_path / "kept"
-        assert (await command(temporal_server, "replay", "--where", ours, "--save", kept)).exit_code == 0
-        assert (await command(temporal_server, "replay", "--from", kept)).said == "2 replayed, 0 do not replay"
+        assert (await command(client, "replay", "--where", ours, "--save", kept)).exit_code == 0
+        assert (await command(client, "replay", "--from", kept)).said == "2 replayed, 0 do not replay"
         async with release(trip, ChangedJourneyRun):
-            said = await _gate(temporal_server, ours, ChangedJourneyRun)
+            said = await _gate(client, ours, ChangedJourneyRun)
             assert said.exit_code == 1
             assert "2 replayed, 2 do not replay" in said.said
             for run_id in (ada, ben):
@@ -135,7 +139,7 @@ async def test_another_loop_takes_over_runs_that_wait_and_without_a_patch_it_doe
         assert [message.to for message in trip.sms.begun] == []
         assert [world.row(run_id).state for run_id in (ada, ben)] == ["running", "running"]
 
-        assert (await _gate(temporal_server, ours, PatchedJourneyRun)).said == "2 replayed, 0 do not replay"
+        assert (await _gate(client, ours, PatchedJourneyRun)).said == "2 replayed, 0 do not replay"
         async with release(trip, PatchedJourneyRun):
             cleo = await trip.start(world.person("cleo"), key)
             for run_id in (ada, ben, cleo):
@@ -149,11 +153,11 @@ async def test_another_loop_takes_over_runs_that_wait_and_without_a_patch_it_doe
     assert len({message.to for message in trip.sms.begun}) == len(trip.sms.begun) == 3
 
 
-async def _gate(server: DevServer, query: str, loop: type[JourneyRun]) -> Ran:
+async def _gate(client: Client, query: str, loop: type[JourneyRun]) -> Ran:
     """Return what ``wend replay`` of the release with this loop says."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "WORKFLOWS", [loop, SegmentEntry])
-        return await command(server, "replay", "--where", query)
+        return await command(client, "replay", "--where", query)
 
 
 async def _stands_still(handle: WorkflowHandle[Any, Any]) -> None:
@@ -167,7 +171,7 @@ async def _stands_still(handle: WorkflowHandle[Any, Any]) -> None:
 
 
 async def test_a_patch_is_kept_deprecated_and_removed_as_the_open_runs_allow(
-    sqlite_database: Database, temporal_server: DevServer, temporal_client: Client, monkeypatch: pytest.MonkeyPatch
+    sqlite_database: Database, temporal_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = f"patched-{uuid4().hex[:12]}"
     ours = f"WendJourney = '{key}'"
@@ -205,7 +209,7 @@ async def test_a_patch_is_kept_deprecated_and_removed_as_the_open_runs_allow(
             await stands(DEPRECATED, "keep", 2, 0)
             await stands(REMOVED, "removed too early", 2, 0)
             monkeypatch.setattr("workflows.patches.PATCHES", (DEPRECATED,))
-            said = await command(temporal_server, "patches", "--where", ours)
+            said = await command(temporal_client, "patches", "--where", ours)
             assert said.exit_code == 0
             assert "keep: open runs need it" in said.said
             assert f"{PATCHED.id} is needed by run/{key}/" in said.said
@@ -214,7 +218,7 @@ async def test_a_patch_is_kept_deprecated_and_removed_as_the_open_runs_allow(
         async with release(trip, ChangedJourneyRun):
             await stands(REMOVED, "gone", 1, 0)
             monkeypatch.setattr("workflows.patches.PATCHES", (REMOVED,))
-            said = await command(temporal_server, "patches", "--where", ours)
+            said = await command(temporal_client, "patches", "--where", ours)
             assert (said.exit_code, "nothing: it is removed" in said.said) == (0, True)
             await ends(cleo)
             assert await pauses(trip.handle(cleo)) == [True, True]

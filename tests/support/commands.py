@@ -11,8 +11,8 @@ from typing import Any
 import uvicorn
 from typer.testing import CliRunner
 
-from api.app import create_app
 from api.parts import ApiParts
+from tests.support.apis import make_app
 from wend.cli import app
 
 
@@ -41,7 +41,7 @@ def served(parts: ApiParts) -> Iterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        server = uvicorn.Server(uvicorn.Config(create_app(parts), log_config=None, ws="none", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(make_app(parts), log_config=None, ws="none", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

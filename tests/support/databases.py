@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Hashable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from wend.storage.database import Database
 from wend.storage.schema import upgrade
 
 _TEMPLATE = "wend_migrated"
+
+PATIENCE = timedelta(minutes=1)
+"""Longer than a slow machine takes: whoever waits for a lock gets it."""
 
 
 class _CompiledOnce(LRUCache[tuple[Hashable, ...], Any]):
@@ -65,7 +69,7 @@ def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
 @pytest.fixture
 def sqlite_database(sqlite_url: str) -> Iterator[Database]:
     """A migrated SQLite database of the test's own."""
-    database = Database(sqlite_url)
+    database = Database(sqlite_url, lock_timeout=PATIENCE)
     yield database
     database.close()
 
@@ -81,7 +85,7 @@ def migrated_postgres_url(postgres: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 def postgres_database(migrated_postgres_url: str) -> Iterator[Database]:
     """A migrated PostgreSQL database of the test's own."""
-    database = Database(migrated_postgres_url)
+    database = Database(migrated_postgres_url, lock_timeout=PATIENCE)
     yield database
     database.close()
 

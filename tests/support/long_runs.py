@@ -1,7 +1,6 @@
 """One run of many steps under many signals, on a server that skips time: what its histories come to."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
@@ -9,11 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner
 
+from tests.support.histories import chain
 from tests.support.world import AWAIT_CLICK, DAY, MAIL, TEXT, Serving, serving
+from tools.lost_tasks import without_lost_tasks
 from wend import wire
 from wend.storage.database import Database
 
@@ -24,7 +25,7 @@ CYCLE = 4
 """Steps: mail, a wait for the click on it, a day's wait, a text message."""
 
 AT_ONCE = 32
-LATENESS = timedelta(seconds=20)
+LATENESS = timedelta(minutes=2)
 """How much later a wait may end: a clock that is skipped goes on while the server works."""
 
 PATIENCE = timedelta(minutes=2)
@@ -116,7 +117,7 @@ async def long_run(database: Database, environment: WorkflowEnvironment, steps: 
             await working.__aexit__(None, None, None)
         sent = [message.message_id for message in trip.email.begun] + [message.message_id for message in trip.sms.begun]
         times = [sent.count(message.id) for message in path.messages]
-        histories = await _histories(trip.client, handle)
+        histories = [[event.event_type for event in events] for events in await chain(trip.client, handle)]
         return LongRun(
             path.run.state,
             sum(move.why_kind == "clicked" for move in path.moves),
@@ -178,7 +179,8 @@ async def long_wait(
         async with trip.working(runner=UnsandboxedWorkflowRunner()):
             run_id = await trip.start(trip.world.person("ada"), key)
             path = await trip.ended(run_id)
-        (kinds,) = await _histories(trip.client, trip.handle(run_id))
+        (events,) = await chain(trip.client, trip.handle(run_id))
+    kinds = [event.event_type for event in without_lost_tasks(events)]
     came, gone = path.moves[0].at, path.moves[1].at
     timers = (EventType.EVENT_TYPE_TIMER_STARTED, EventType.EVENT_TYPE_TIMER_FIRED)
     over = due if until else came + timedelta(days=days)
@@ -215,16 +217,3 @@ class _Bells:
                 self.acknowledged += 1
 
         await asyncio.gather(*(one(place) for place in range(max(signals, 1))))
-
-
-async def _histories(client: Client, last: WorkflowHandle[Any, Any]) -> Sequence[list["EventType.ValueType"]]:
-    """Return the kinds of events of a run's workflow and of those that it continues, the first one first."""
-    found: list[list[EventType.ValueType]] = []
-    handle = last
-    while True:
-        history = await handle.fetch_history()
-        found.append([event.event_type for event in history.events])
-        begun = history.events[0].workflow_execution_started_event_attributes
-        if not begun.continued_execution_run_id:
-            return found[::-1]
-        handle = client.get_workflow_handle(last.id, run_id=begun.continued_execution_run_id)

@@ -8,11 +8,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -38,8 +39,8 @@ BEFORE = timedelta(minutes=30)
 TRIES_IN_OUTAGE = 4
 """At once, after 5 s, after another minute, after another 12 minutes; the next one comes an hour later."""
 
-SLOW = timedelta(milliseconds=250)
-"""How long the provider takes for each message once it is back."""
+SLOWEST = timedelta(seconds=12)
+"""How long the provider takes at most for a message once it is back: until the other channel's are out."""
 
 AMPLE = 1000
 """Messages per second that the channel may give before there is anything to be careful about."""
@@ -58,10 +59,11 @@ class Outage:
         uncertain: Sends of which the ledger does not know.
         unended: Runs that have not completed.
         tries: Calls of the provider.
-        drained_in: From the first acceptance to the last.
-        fastest_second: Most acceptances within one second.
+        drained_in: From when the channel got its rate to the last call for a message that was accepted.
+        ahead: By how many messages, at most, those calls were ahead of the rate, counted from then: a machine that
+            stands still makes them late and never early.
         texts: Runs of the other channel, begun while the backlog drained.
-        texted_in: From the first acceptance to the last of their messages.
+        texted_in: From then to the last of their messages.
         overtaken: Messages of the backlog that were still waiting then.
     """
 
@@ -74,10 +76,18 @@ class Outage:
     unended: int
     tries: int
     drained_in: timedelta
-    fastest_second: int
+    ahead: float
     texts: int
     texted_in: timedelta
     overtaken: int
+
+
+class Taken(NamedTuple):
+    """A message that the provider has taken: when it was called, and when it accepted."""
+
+    message_id: UUID
+    called_at: float
+    accepted_at: float
 
 
 class Provider:
@@ -87,8 +97,10 @@ class Provider:
         self.channel = MemoryEmailChannel(self._answer)
         self.tries: Counter[UUID] = Counter()
         self.refusals: Counter[UUID] = Counter()
-        self.taken: list[tuple[UUID, float]] = []
+        self.taken: list[Taken] = []
+        self._begun = False
         self.is_back = False
+        self.texted = asyncio.Event()
         self._refused = refused
         self._back_at = back_at
 
@@ -99,8 +111,12 @@ class Provider:
         if email.to in self._refused:
             self.refusals[email.message_id] += 1
             return Refused("recipient_refused")
-        self.taken.append((email.message_id, monotonic()))
-        await asyncio.sleep(SLOW.total_seconds())
+        is_first, self._begun = not self._begun, True
+        called_at = monotonic()
+        if not is_first:  # the others are under way, or wait, until the texts are through
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.texted.wait(), SLOWEST.total_seconds())
+        self.taken.append(Taken(email.message_id, called_at, monotonic()))
         return Accepted(f"memory/{email.message_id}")
 
 
@@ -137,12 +153,14 @@ async def provider_outage(
             await asyncio.gather(*(env.fast_forward(handle, BEFORE) for handle in handles))
             await _tried(provider, people, TRIES_IN_OUTAGE)
         provider.is_back = True
+        limited_at = monotonic()
         async with trip.working(core=_limited(core, rate)):
             waiting = asyncio.gather(*(env.fast_forward(handle) for handle in handles))
             await assert_eventually(lambda: _assert(bool(provider.taken)))
             texted_at = await _text(trip, profiles[:texts])
+            provider.texted.set()
             await waiting
-    return await asyncio.to_thread(_count, database, provider, people, texts, texted_at)
+    return await asyncio.to_thread(_count, database, provider, people, rate, texts, limited_at, texted_at)
 
 
 def _limited(core: Core, rate: int) -> Core:
@@ -165,7 +183,7 @@ async def _tried(provider: Provider, people: int, times: int) -> None:
         assert len(provider.tries) == people
         assert min(provider.tries.values()) >= times, Counter(provider.tries.values())
 
-    await assert_eventually(check, timeout=timedelta(seconds=20 + people / 2))
+    await assert_eventually(check, timeout=timedelta(seconds=120 + people / 2))
 
 
 async def _text(trip: Serving, profiles: Sequence[UUID]) -> float:
@@ -181,7 +199,9 @@ def _assert(holds: bool) -> None:
     assert holds
 
 
-def _count(database: Database, provider: Provider, people: int, texts: int, texted_at: float) -> Outage:
+def _count(
+    database: Database, provider: Provider, people: int, rate: int, texts: int, limited_at: float, texted_at: float
+) -> Outage:
     with database.read() as connection:
 
         def number(query: sa.Select[Any]) -> int:
@@ -191,8 +211,8 @@ def _count(database: Database, provider: Provider, people: int, texts: int, text
         unended = number(sa.select(runs.c.id).where(runs.c.state != "completed"))
         failures = sent_messages.c.step == "text", sent_messages.c.journey_key == "mailed"
         took_failure_path = number(sa.select(sent_messages.c.id).where(*failures))
-    instants = sorted(at for _, at in provider.taken)
-    copies = Counter(message for message, _ in provider.taken)
+    calls = sorted(each.called_at - limited_at for each in provider.taken)
+    copies = Counter(each.message_id for each in provider.taken)
     return Outage(
         people=people,
         accepted=len(copies),
@@ -202,9 +222,9 @@ def _count(database: Database, provider: Provider, people: int, texts: int, text
         uncertain=uncertain,
         unended=unended,
         tries=sum(provider.tries.values()),
-        drained_in=timedelta(seconds=instants[-1] - instants[0]),
-        fastest_second=max(sum(1 for other in instants if at <= other < at + 1) for at in instants),
+        drained_in=timedelta(seconds=calls[-1]),
+        ahead=max(number - rate * at for number, at in enumerate(calls, 1)),
         texts=texts,
-        texted_in=timedelta(seconds=texted_at - instants[0]),
-        overtaken=sum(1 for at in instants if at > texted_at),
+        texted_in=timedelta(seconds=texted_at - limited_at),
+        overtaken=sum(1 for each in provider.taken if each.accepted_at > texted_at),
     )

@@ -287,7 +287,7 @@ class Stage:
             assert row.parked_until is None or row.parked_until > instant, "the run's wait is over"
             return True
 
-        await assert_eventually(is_at_rest, interval=timedelta(milliseconds=8))
+        await assert_eventually(is_at_rest, interval=timedelta(milliseconds=25))
 
     async def _finish(self, run: StagedRun) -> None:
         """Let time run to the run's end, over as many workflows as continue it."""
@@ -300,8 +300,8 @@ class Stage:
             return True
 
         if (await run.handle.describe()).status == WorkflowExecutionStatus.RUNNING:
-            await asyncio.wait_for(self._environment.fast_forward(run.handle), timeout=30)
-        await assert_eventually(has_ended, interval=timedelta(milliseconds=8))
+            await asyncio.wait_for(self._environment.fast_forward(run.handle), timeout=60)
+        await assert_eventually(has_ended, interval=timedelta(milliseconds=25))
 
     def _row(self, run_id: UUID) -> sa.Row[str, Any, datetime | None, datetime | None]:
         with self._database.read() as connection:

@@ -1,17 +1,17 @@
 """Temporal servers for the tests: the real one, and the real one with a virtual clock for each workflow."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from temporalio.client import Client
-from temporalio.common import SearchAttributeKey
+from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
+from temporalio.testing import TimeSkipper, WorkflowEnvironment
 
-from wend.devserver import PROMPT_TIMERS, SEARCH_ATTRIBUTES, DevServer, find_executable
-
-_TIME_SKIPPING = {**PROMPT_TIMERS, "frontend.WorkflowTimeSkippingEnabled": "true"}
+from wend.devserver import PROMPT_TIMERS, DevServer
 
 
 @pytest.fixture(scope="session")
@@ -24,11 +24,7 @@ def temporal_server() -> Iterator[DevServer]:
 @pytest_asyncio.fixture(scope="session")
 async def temporal_client(temporal_server: DevServer) -> Client:
     """A client of ``temporal_server`` that speaks pydantic."""
-    return await Client.connect(
-        temporal_server.address,
-        namespace=temporal_server.namespace,
-        data_converter=pydantic_data_converter,
-    )
+    return await _client(temporal_server)
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -38,14 +34,36 @@ async def time_skipping_env() -> AsyncIterator[WorkflowEnvironment]:
     The clock of activities is the host's. A signal from outside races with the skipping: start the workflow
     inside ``with_time_skipping_disabled()``, fast-forward to the instant, signal, go on.
     """
-    environment = await WorkflowEnvironment.start_time_skipping_v2(
-        data_converter=pydantic_data_converter,
-        dev_server_existing_path=str(find_executable()),
-        dev_server_extra_args=[f"--dynamic-config-value={key}={json}" for key, json in _TIME_SKIPPING.items()],
-        search_attributes=[
-            SearchAttributeKey.for_keyword(name) if type_ == "Keyword" else SearchAttributeKey.for_int(name)
-            for name, type_ in SEARCH_ATTRIBUTES.items()
-        ],
-    )
-    async with environment:
+    async with time_skipping() as environment:
         yield environment
+
+
+@asynccontextmanager
+async def time_skipping(dynamic_config: Mapping[str, str] | None = None) -> AsyncIterator[WorkflowEnvironment]:
+    """Start a server whose workflows skip time, each on a clock of its own, for the length of the block.
+
+    The SDK starts one too, but gives it up after five seconds, or where its port became another's.
+    """
+    config = {**PROMPT_TIMERS, "frontend.WorkflowTimeSkippingEnabled": "true", **(dynamic_config or {})}
+    with DevServer(port=0, ui_port=None, dynamic_config=config) as server:
+        yield _Skipping(await _client(server))
+
+
+class _Skipping(WorkflowEnvironment):
+    def __init__(self, client: Client) -> None:
+        self._skipper = TimeSkipper(client)
+        super().__init__(self._skipper.client)
+
+    async def fast_forward(
+        self, handle: WorkflowHandle[Any, Any], duration: timedelta | float | None = None, /
+    ) -> bool:
+        return await self._skipper.fast_forward(handle, duration)
+
+    @contextmanager
+    def with_time_skipping_disabled(self) -> Iterator[None]:
+        with self._skipper.with_time_skipping_disabled():
+            yield
+
+
+async def _client(server: DevServer) -> Client:
+    return await Client.connect(server.address, namespace=server.namespace, data_converter=pydantic_data_converter)

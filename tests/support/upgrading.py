@@ -34,7 +34,7 @@ from worker import Core, build_relay, build_worker
 ENOUGH: Final = 5
 """Refusals, before the migration begins."""
 
-PATIENCE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=120)
 
 AFTERWARDS: Final = {
     "done": ("completed", None),

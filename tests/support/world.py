@@ -3,6 +3,7 @@
 Time stands still unless a test moves it; with ``World(database, clock=…)`` it is the given clock's.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -316,7 +317,7 @@ class Serving:
         row = self.world.row(run_id)
         return self.client.get_workflow_handle(run_workflow_id(row.journey_key, row.profile_id, row.entry_number))
 
-    async def until(self, holds: Callable[[], object], timeout: timedelta = timedelta(seconds=15)) -> None:
+    async def until(self, holds: Callable[[], object], timeout: timedelta = timedelta(seconds=60)) -> None:
         """Wait until something holds; it is asked in a thread."""
 
         def check() -> None:
@@ -327,7 +328,7 @@ class Serving:
     async def ended(self, run_id: UUID) -> RunPath:
         """Wait until a run's workflow has ended, whatever its outcome; return the run's path."""
         with suppress(WorkflowFailureError):  # a failed run is an end too
-            await self.handle(run_id).result()
+            await asyncio.wait_for(self.handle(run_id).result(), 120)
         return self.world.path(run_id)
 
 

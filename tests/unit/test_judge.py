@@ -1,13 +1,10 @@
 """The judge of a test run forgives a crash after the end, and nothing else."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tools.judge import judge
+from tools.judge import judge, main
 
 ROOT = Path(__file__).parents[2]
 PASSES = "def test_passes(): pass\n"
@@ -33,27 +30,28 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_is_judged_by_its_records(name: str, tmp_path: Path) -> None:
+def test_a_run_is_judged_by_its_records(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     module, good, says = RUNS[name]
     (tmp_path / "test_it.py").write_text(module)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setattr("sys.argv", ["judge", "-q", "-p", "no:cacheprovider"])
 
-    finished = subprocess.run(
-        [sys.executable, "-m", "tools.judge", "-q", "-p", "no:cacheprovider"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    status = main()
 
-    last = finished.stdout.splitlines()[-1]
+    last = capfd.readouterr().out.splitlines()[-1]
     assert says in last
-    assert (finished.returncode, last.startswith("Good")) == ((0, True) if good else (1, False))
+    assert (status, last.startswith("Good")) == ((0, True) if good else (1, False))
 
 
-def test_records_of_an_earlier_run_do_not_count(tmp_path: Path) -> None:
-    test_a_run_is_judged_by_its_records("all pass", tmp_path)
-    test_a_run_is_judged_by_its_records("a crash in the middle", tmp_path)
+def test_records_of_an_earlier_run_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("all pass", "a crash in the middle"):
+        test_a_run_is_judged_by_its_records(name, tmp_path, monkeypatch, capfd)
 
 
 GREEN = '<testsuites><testsuite tests="2" failures="0" errors="0" skipped="0"/></testsuites>'

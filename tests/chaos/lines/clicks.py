@@ -26,7 +26,7 @@ from tests.chaos.lines.clickers import (
 from tests.chaos.ring import Line, Ring
 from tests.chaos.site import Life, Strike
 from wend.errors import Unavailable
-from wend.storage.tables import runs
+from wend.storage.tables import moves, runs
 
 Fault = Literal["api, before", "api, after", "relay", "temporal", "database"]
 
@@ -169,9 +169,21 @@ def _publish(ring: Ring, key: str, people: int, within: timedelta) -> None:
     site.take_in(key, key, steps)
 
 
-def _all_there(ring: Ring, journey: str, people: int) -> None:
-    if not ring.until(lambda: len(waiting(ring.site, journey)) == people, timedelta(minutes=10)):
-        raise AssertionError(f"{len(waiting(ring.site, journey))} of {people} runs of {journey} wait for their clicks")
+def _all_there(ring: Ring, journey: str, people: int, tick: Callable[[], None] = lambda: None) -> None:
+    """Return when everybody has come to wait for a click; the first may have done with it by then."""
+
+    def all_of_them() -> bool:
+        tick()
+        return _arrived(ring, journey) == people
+
+    if not ring.until(all_of_them, timedelta(minutes=10)):
+        raise AssertionError(f"{_arrived(ring, journey)} of {people} runs of {journey} came to wait for their clicks")
+
+
+def _arrived(ring: Ring, journey: str) -> int:
+    with ring.site.read() as connection:
+        query = sa.select(sa.func.count(moves.c.run_id.distinct()))
+        return connection.scalar(query.where(moves.c.journey_key == journey, moves.c.to_step == "look")) or 0
 
 
 class _Race:
@@ -183,11 +195,11 @@ class _Race:
         self._clickers = clickers
         self._moments = list(moments)
         self._over = False
-        _publish(ring, journey, len(moments), SHORT)
-        _all_there(ring, journey, len(moments))  # a send that dies would come six seconds later
         self._due: list[tuple[datetime, UUID]] = []
         self._seen: set[UUID] = set()
         self._looked = 0.0
+        _publish(ring, journey, len(moments), SHORT)
+        _all_there(ring, journey, len(moments), self.tick)  # a send that dies would come much later
 
     def tick(self) -> None:
         """Have everybody click whose moment has come."""
@@ -267,11 +279,11 @@ def _play(
             what = _STRIKES[round.fault][0]
             site.restart(what, _life(round))
             click()
-            site.died(what, timedelta(seconds=20))
-            site.start_again(what)
+            site.died(what, ring.pick(timedelta(seconds=60), timedelta(seconds=20)))
+            site.restart(what)
     at = time.time()
     people = [each.run_id for each, habit in zip(crowd, round.habits, strict=True) if "person" in habit]
-    return at, ring.until(lambda: ticking() or _have_left(ring, people), ring.pick(REACHES / 2, REACHES))
+    return at, ring.until(lambda: ticking() or _have_left(ring, people), REACHES)
 
 
 def _have_left(ring: Ring, run_ids: Sequence[UUID]) -> bool:

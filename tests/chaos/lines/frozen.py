@@ -11,8 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tests.chaos.life import AT_ONCE
-from tests.chaos.pace import CLAIM_LASTS, SEND_TIMEOUT
+from tests.chaos.life import AT_ONCE, Life
+from tests.chaos.pace import ATTEMPTS, CLAIM_LASTS
 from tests.chaos.ring import Line, Ring
 from tests.chaos.site import What
 from wend.sink.faults import Fault
@@ -21,7 +21,7 @@ from wend.storage.tables import outbox, runs, sent_messages
 SHORT = CLAIM_LASTS + timedelta(seconds=0.5)
 """Longer than claims on starts and leases on parcels last."""
 
-LONG = SEND_TIMEOUT + timedelta(seconds=0.5)
+LONG = ATTEMPTS["brisk"].end + timedelta(seconds=0.5)
 """Longer than an attempt at a send."""
 
 SLOW = timedelta(seconds=0.6)
@@ -38,7 +38,9 @@ def run(ring: Ring) -> None:
     site.sms(ring.key("text"))
     site.sink.faults(Fault(kind="delay", channel="sms", times=None, delay=SLOW))
     stuck = []
-    with nullcontext() if ring.kind == "sqlite" else site.one_more("worker", "relay"):
+    if site.pace != "brisk":
+        site.restart("worker", Life(pace="brisk"))
+    with nullcontext() if ring.kind == "sqlite" else site.one_more("worker", "relay", pace="brisk"):
         for number, (key, lasts) in enumerate(zip(keys, lengths, strict=True)):
             if not _freeze(ring, key, people, frozen, lasts):
                 stuck.append(key)
@@ -63,7 +65,7 @@ def _freeze(ring: Ring, key: str, people: int, frozen: Sequence[What], lasts: ti
     ring.until(lambda: time.monotonic() > until, lasts * 2)
     for what in frozen:
         site.thaw(what)
-    return ring.until(lambda: _all_over(ring, key, people), timedelta(seconds=90))
+    return ring.until(lambda: _all_over(ring, key, people), timedelta(seconds=150))
 
 
 def _under_way(ring: Ring, key: str) -> int:

@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from temporalio.api.enums.v1 import EventType
 
+from tests.chaos.hosting import Ports
 from tests.support.eventually import assert_eventually
 from tests.support.world import Serving, serving
 from wend.devserver import PROMPT_TIMERS, DevServer
@@ -27,6 +28,8 @@ from wend.temporal import connect
 from worker import Core
 
 PATIENCE = timedelta(minutes=5)
+LOOK_EVERY = timedelta(milliseconds=100)
+"""Whoever waits in the very process that works leaves it the processor."""
 
 
 class Server:
@@ -38,7 +41,8 @@ class Server:
 
     def __init__(self, directory: Path) -> None:
         self._database = directory / "temporal.db"
-        self._server = self._on(0)
+        self._ports = Ports(1)
+        self._server = self._make()
 
     @property
     def address(self) -> str:
@@ -50,20 +54,22 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.stop()
+        if self._server.is_running():
+            self.kill()  # nobody needs it to end in good order
+        self._ports.close()
 
     def kill(self) -> None:
         """Kill it as it stands."""
-        self.port = int(self.address.rpartition(":")[2])
         os.kill(self._server.pid, signal.SIGKILL)
         self._server.stop()  # takes note of its end
 
     def start(self) -> None:
         """Start it where it was."""
-        self._server = self._on(self.port)
+        self._server = self._make()
         self._server.start()
 
-    def _on(self, port: int) -> DevServer:
+    def _make(self) -> DevServer:
+        (port,) = self._ports.numbers
         return DevServer(port=port, ui_port=None, database=self._database, dynamic_config=PROMPT_TIMERS)
 
 
@@ -79,11 +85,11 @@ def quiet() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def piece(url: str, server: Server) -> AsyncIterator[Serving]:
-    """Put a world in a migrated database of its own on the server, on a task queue of its own."""
+async def piece(url: str, address: str) -> AsyncIterator[Serving]:
+    """Put a world in a migrated database of its own on the Temporal server there, on a task queue of its own."""
     database = Database(url, connections=24)
     try:
-        async with serving(database, await connect(server.address), f"chaos-{uuid4()}") as served:
+        async with serving(database, await connect(address), f"chaos-{uuid4()}") as served:
             yield served
     finally:
         database.close()
@@ -101,7 +107,7 @@ async def delivered(served: Serving) -> None:
         await served.relay.deliver_all()
         await asyncio.to_thread(nothing_left)
 
-    await assert_eventually(all_told, timeout=PATIENCE, interval=timedelta(milliseconds=50))
+    await assert_eventually(all_told, timeout=PATIENCE, interval=LOOK_EVERY)
 
 
 class TooSlow(Exception):
@@ -123,7 +129,7 @@ async def parked(served: Serving, run_ids: Sequence[UUID], step: str) -> None:
                 raise TooSlow
             assert connection.scalar(there) == len(run_ids)
 
-    await assert_eventually(all_there, timeout=PATIENCE)
+    await assert_eventually(all_there, timeout=PATIENCE, interval=LOOK_EVERY)
 
 
 async def timer_set(served: Serving, run_id: UUID) -> None:
@@ -137,7 +143,7 @@ async def has_event(served: Serving, run_id: UUID, kind: "EventType.ValueType") 
     async def there() -> None:
         assert any(event.event_type == kind for event in (await served.handle(run_id).fetch_history()).events)
 
-    await assert_eventually(there, timeout=PATIENCE)
+    await assert_eventually(there, timeout=PATIENCE, interval=LOOK_EVERY)
 
 
 def click_at(served: Serving, message_id: UUID, at: datetime) -> RecordedClick:
@@ -190,7 +196,7 @@ async def ended(served: Serving, run_ids: Sequence[UUID], within: timedelta = PA
             left = connection.scalar(query)
         assert left == 0, f"{left} of {len(run_ids)} runs have not ended"
 
-    await assert_eventually(none_left, timeout=within)
+    await assert_eventually(none_left, timeout=within, interval=LOOK_EVERY)
 
 
 def rows_of(served: Serving, table: sa.Table, run_ids: Sequence[UUID]) -> list[sa.Row[Any]]:

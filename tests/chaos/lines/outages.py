@@ -128,7 +128,7 @@ async def ten_minutes(url: str, count: int, unheard: int) -> tuple[list[Woken], 
             outage.unheard |= set(ids[1 : 1 + unheard])
             async with served.working(runner=UnsandboxedWorkflowRunner()):
                 await delivered(served)
-                await ended(served, ids, timedelta(minutes=1, seconds=2 * count))
+                await ended(served, ids, timedelta(minutes=3, seconds=2 * count))
                 for run_id in ids:
                     await served.handle(run_id).result()
             return await _woken(served, ids, outage), outage
@@ -315,7 +315,7 @@ LATEST = timedelta(minutes=2, seconds=30)
 
 
 def run(ring: Ring) -> None:
-    woken, unheard, callers = ring.pick((8, 4, 15), (120, 100, 300))
+    woken, unheard, callers = ring.pick((4, 2, 6), (120, 100, 300))
     asking = plan_callers(ring.random, callers)
     ring.planned(f"{woken} runs wake into ten minutes without a database; of {unheard} the first commit is unheard")
     for each in asking[:3]:

@@ -29,8 +29,7 @@ def run(ring: Ring) -> None:
     held = outage.accepted + outage.refused == people and outage.tries >= people * (TRIES_IN_OUTAGE + 1)
     ring.check("everybody but the refused is mailed", held, f"{outage.accepted} of {people}, {outage.refused} refused")
     # The server lets about a second's worth through at once, and from then on so many per second.
-    held = outage.fastest_second <= 3 * rate
-    held = held and outage.drained_in.total_seconds() >= (outage.accepted - 2 * rate) / rate
+    held = outage.ahead <= 3 * rate
     said = f"{outage.accepted} in {outage.drained_in.total_seconds():.1f} s at {rate}/s"
     ring.check("the backlog drains at the configured rate", held, said)
     said = f"{outage.texts} texts in {outage.texted_in.total_seconds():.1f} s, {outage.overtaken} mails still waiting"

@@ -67,7 +67,7 @@ def draw(random: Random, messages: int) -> list[Script]:
 
 
 def run(ring: Ring) -> None:
-    messages, kills = ring.pick((6, 1), (150, ring.share(140)))
+    messages, kills = ring.pick((3, 1), (150, ring.share(140)))
     scripts = draw(ring.random, messages)
     for number, script in enumerate(scripts[:12]):
         ring.planned(f"{number}: {script.sent}, then {', '.join(each.kind for each in script.told)}")
@@ -128,7 +128,7 @@ def _pour(ring: Ring, storm: Sequence[Mapping[str, Any]], kills: int) -> dict[in
                 return answer.is_success
             return False
 
-        if not ring.until(taken, timedelta(seconds=60), every=0.1):
+        if not ring.until(taken, timedelta(seconds=150), every=0.1):
             raise AssertionError("a batch of events is not taken in")
 
     share = -(-len(batches) // kills)
@@ -136,7 +136,7 @@ def _pour(ring: Ring, storm: Sequence[Mapping[str, Any]], kills: int) -> dict[in
         site.restart("api", Life(strike=Strike("provider_events.before_commit", ring.random.randint(1, 4))))
         with ThreadPoolExecutor(6) as hands:
             told = [hands.submit(tell, batch) for batch in batches[start : start + share]]
-            if site.died("api", timedelta(seconds=20)):
+            if site.died("api", ring.pick(timedelta(seconds=120), timedelta(seconds=20))):
                 site.start_again("api")
             for each in told:
                 each.result()

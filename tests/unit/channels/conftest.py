@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -137,12 +138,32 @@ def sms() -> OutgoingSms:
 
 
 @pytest.fixture
-def soon() -> timedelta:
-    """A timeout for what never answers."""
-    return timedelta(milliseconds=250)
+def patient() -> timedelta:
+    """A timeout that no test should reach."""
+    return timedelta(minutes=1)
 
 
 @pytest.fixture
-def patient() -> timedelta:
-    """A timeout that no test should reach."""
-    return timedelta(seconds=20)
+def run_out(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Ends the time of every send that is under way, once it is known how far that has come.
+
+    A short timeout would have to guess: on a machine that stands still for a moment the time would be over earlier.
+    """
+    under_way: set[asyncio.Timeout] = set()
+    timeout = asyncio.timeout
+
+    @asynccontextmanager
+    async def noted(seconds: float | None) -> AsyncIterator[asyncio.Timeout]:
+        async with timeout(seconds) as each:
+            under_way.add(each)
+            try:
+                yield each
+            finally:
+                under_way.remove(each)
+
+    def end() -> None:
+        for each in under_way:
+            each.reschedule(asyncio.get_running_loop().time())
+
+    monkeypatch.setattr(asyncio, "timeout", noted)
+    return end

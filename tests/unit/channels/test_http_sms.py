@@ -1,7 +1,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from pydantic import JsonValue, SecretStr
 
+from tests.support.eventually import assert_eventually
 from wend.channels.http_sms import HttpSmsChannel, fill
 from wend.channels.port import Accepted, NotAccepted, Outcome, OutgoingSms, Refused, Unknown
 from wend.channels.settings import HttpSmsSettings
@@ -26,6 +27,7 @@ class Provider:
         self.hang = hang
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.port = 0
+        self.hanging = asyncio.Event()
         self._over = asyncio.Event()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -35,6 +37,7 @@ class Provider:
         body = await reader.readexactly(int(headers["content-length"]))
         self.requests.append((line, headers, body))
         if self.hang:
+            self.hanging.set()
             await self._over.wait()
         elif self.answer is not None:
             writer.write(self.answer)
@@ -57,6 +60,15 @@ def answer(status: int, body: object = None, **headers: str) -> bytes:
     content = b"" if body is None else json.dumps(body).encode()
     head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {status} X\r\nContent-Length: {len(content)}\r\n{head}\r\n".encode() + content
+
+
+async def has_kept(sink: Sink, count: int) -> None:
+    """Return once the sink has so many text messages."""
+
+    async def kept() -> None:
+        assert (await sink.store.counts()).sms.messages == count
+
+    await assert_eventually(kept)
 
 
 async def send(port: int, sms: OutgoingSms, timeout: timedelta, **changes: Any) -> Outcome:
@@ -131,9 +143,12 @@ async def test_half_a_character_is_refused(patient: timedelta) -> None:
     assert isinstance(await send(1, broken, patient), Refused)
 
 
-async def test_no_answer_in_time_is_unknown(sms: OutgoingSms, soon: timedelta) -> None:
+async def test_no_answer_in_time_is_unknown(sms: OutgoingSms, patient: timedelta, run_out: Callable[[], None]) -> None:
     async with Provider(None, hang=True).serving() as provider:
-        assert await send(provider.port, sms, soon) == Unknown("timed_out", "no answer within 0.25 s")
+        sending = asyncio.create_task(send(provider.port, sms, patient))
+        await provider.hanging.wait()
+        run_out()
+        assert await sending == Unknown("timed_out", "no answer within 60 s")
 
 
 async def test_a_closed_port_is_not_accepted(sms: OutgoingSms, patient: timedelta) -> None:
@@ -144,13 +159,19 @@ async def test_a_closed_port_is_not_accepted(sms: OutgoingSms, patient: timedelt
 
 
 async def test_a_connection_that_does_not_come_about_in_time_is_not_accepted(
-    sms: OutgoingSms, soon: timedelta, monkeypatch: pytest.MonkeyPatch
+    sms: OutgoingSms, patient: timedelta, run_out: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    connecting = asyncio.Event()
+
     async def never(*_: object, **__: object) -> None:
+        connecting.set()
         await asyncio.Event().wait()
 
     monkeypatch.setattr("anyio.connect_tcp", never)
-    assert await send(1, sms, soon) == NotAccepted("timed_out", "no answer within 0.25 s")
+    sending = asyncio.create_task(send(1, sms, patient))
+    await connecting.wait()
+    run_out()
+    assert await sending == NotAccepted("timed_out", "no answer within 60 s")
 
 
 async def test_five_hundreds_are_safe_where_the_provider_says_so(sms: OutgoingSms, patient: timedelta) -> None:
@@ -229,11 +250,19 @@ async def test_the_settings_sender_stands_in(patient: timedelta) -> None:
     ],
 )
 async def test_every_fault_of_the_sink_has_its_outcome(
-    sms: OutgoingSms, soon: timedelta, patient: timedelta, fault: dict[str, Any], expected: type, kept: int
+    sms: OutgoingSms,
+    patient: timedelta,
+    run_out: Callable[[], None],
+    fault: dict[str, Any],
+    expected: type,
+    kept: int,
 ) -> None:
     async with Sink() as sink:
         sink.faults.add(Fault(channel="sms", recipient=r"^\+44", **fault))
-        timeout = soon if fault["kind"] == "delay" else patient
-        assert isinstance(await send(sink.http_port, sms, timeout), expected)
+        sending = asyncio.create_task(send(sink.http_port, sms, patient))
+        if fault["kind"] == "delay":
+            await has_kept(sink, 1)
+            run_out()
+        assert isinstance(await sending, expected)
         assert (await sink.store.counts()).sms.messages == kept
         assert isinstance(await send(sink.http_port, sms, patient), Accepted)

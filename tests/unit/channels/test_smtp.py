@@ -13,6 +13,7 @@ import pytest
 from aiosmtpd.smtp import SMTP as Server
 from pydantic import SecretStr
 
+from tests.support.eventually import assert_eventually
 from wend.channels.port import Accepted, NotAccepted, Outcome, OutgoingEmail, Refused, Unknown
 from wend.channels.settings import SmtpSettings
 from wend.channels.smtp import SmtpEmailChannel
@@ -20,6 +21,15 @@ from wend.sink import Fault, Sink
 
 MakeEmail = Callable[..., OutgoingEmail]
 StartScripted = Callable[..., Awaitable[Any]]
+
+
+async def has_kept(sink: Sink, count: int) -> None:
+    """Return once the sink has so many messages."""
+
+    async def kept() -> None:
+        assert (await sink.store.counts()).messages == count
+
+    await assert_eventually(kept)
 
 
 @asynccontextmanager
@@ -94,14 +104,17 @@ async def test_lines_that_look_like_the_end_do_not_end_the_message(
 async def test_where_it_fails_decides_what_is_known(
     scripted_smtp: StartScripted,
     email: MakeEmail,
-    soon: timedelta,
     patient: timedelta,
+    run_out: Callable[[], None],
     script: dict[str, str],
     outcome: Outcome,
 ) -> None:
     server = await scripted_smtp(**script)
-    timeout = soon if "hang" in script.values() else patient
-    answered = await send_once(server.port, email(), timeout)
+    sending = asyncio.create_task(send_once(server.port, email(), patient))
+    if "hang" in script.values():
+        await server.hanging.wait()
+        run_out()
+    answered = await sending
     assert type(answered) is type(outcome)
     assert getattr(answered, "reason", None) == getattr(outcome, "reason", None)
     assert bool(server.contents) == ("content" in script)
@@ -186,7 +199,11 @@ async def test_a_connection_serves_several_messages(
             assert isinstance(await smtp.send(email(), timeout=patient), Accepted)
     assert server.connections == 1
     assert len(server.contents) == 3
-    assert server.commands[-1] == "QUIT"
+
+    def was_told_goodbye() -> None:
+        assert server.commands[-1] == "QUIT"
+
+    await assert_eventually(was_told_goodbye)
 
 
 @pytest.mark.parametrize("second", ["drop", "421 4.4.2 idle for too long"])
@@ -244,14 +261,22 @@ async def test_a_cancelled_send_ends_its_connection(
     ],
 )
 async def test_every_fault_of_the_sink_has_its_outcome(
-    email: MakeEmail, soon: timedelta, patient: timedelta, fault: dict[str, Any], expected: type, kept: int
+    email: MakeEmail,
+    patient: timedelta,
+    run_out: Callable[[], None],
+    fault: dict[str, Any],
+    expected: type,
+    kept: int,
 ) -> None:
     async with Sink() as sink, channel(sink.smtp_port) as smtp:
         sink.faults.add(Fault(channel="email", recipient=r"@example\.org$", **fault))
         other = await smtp.send(email(to="eve@example.net"), timeout=patient)
         assert isinstance(other, Accepted)
-        timeout = soon if fault["kind"] == "delay" else patient
-        assert isinstance(await smtp.send(email(), timeout=timeout), expected)
+        sending = asyncio.create_task(smtp.send(email(), timeout=patient))
+        if fault["kind"] == "delay":
+            await has_kept(sink, 2)
+            run_out()
+        assert isinstance(await sending, expected)
         assert sink.faults.pending == ()
         assert (await sink.store.counts()).messages == 1 + kept
         assert isinstance(await smtp.send(email(), timeout=patient), Accepted)
@@ -283,8 +308,10 @@ async def test_a_server_without_starttls_gets_no_message(
     assert not any(command.startswith("MAIL") for command in server.commands)
 
 
-def self_signed(directory: Path) -> tuple[Path, Path]:
-    """Return a certificate for 127.0.0.1 and its key."""
+@pytest.fixture(scope="module")
+def self_signed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key."""
+    directory = tmp_path_factory.mktemp("certificate")
     certificate, key = directory / "cert.pem", directory / "key.pem"
     command = (
         "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
@@ -297,9 +324,9 @@ def self_signed(directory: Path) -> tuple[Path, Path]:
 @pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "not trusted"])
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 async def test_the_connection_is_encrypted_and_the_certificate_checked(
-    email: MakeEmail, patient: timedelta, tmp_path: Path, security: str, trusted: bool
+    email: MakeEmail, patient: timedelta, self_signed: tuple[Path, Path], security: str, trusted: bool
 ) -> None:
-    certificate, key = self_signed(tmp_path)
+    certificate, key = self_signed
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     received: list[bytes] = []

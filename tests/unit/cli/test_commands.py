@@ -3,7 +3,9 @@
 import io
 import re
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -101,15 +103,22 @@ def test_an_unknown_command_is_a_matter_of_usage() -> None:
 COMMAND = re.compile(r"(?:`|: |: \{[^}]*\} )wend ([a-z][a-z-]*(?: [a-z]+)?)")
 
 
+@cache
 def named_commands() -> list[str]:
     """Return the commands that Wend's messages and help texts tell people to run."""
     sources = [path for folder in ("wend", "api", "activities", "workflows") for path in (ROOT / folder).rglob("*.py")]
     return sorted({found for path in sources for found in COMMAND.findall(path.read_text())})
 
 
+@cache
+def whole() -> Any:
+    """Return the command line as Click has it."""
+    return typer.main.get_command(app)
+
+
 def subcommands(words: list[str]) -> set[str]:
     """Return what can follow these words; nothing where they are a whole command."""
-    command = typer.main.get_command(app)
+    command = whole()
     for word in words:
         command = command.commands[word]
     return set(getattr(command, "commands", ()))

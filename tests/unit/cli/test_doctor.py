@@ -5,10 +5,10 @@ import os
 import socket
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -51,10 +51,10 @@ def test_a_machine_where_everything_is_missing_is_told_all_of_it(bare: pytest.Mo
     }
     for name, value in settings.items():
         bare.setenv(name, value)
-    began = time.monotonic()
+    bare.setattr(examining, "GIVEN_UP_AFTER", 60.0)
     told = CliRunner().invoke(app, ["doctor", "--json"])
-    assert time.monotonic() - began < 10
     assert told.exit_code == 1
+    assert "no answer within" not in told.stdout  # nothing was waited for that is known not to be there
     answer = json.loads(told.stdout)
     assert answer["healthy"] is False
     levels = {each["check"]: each["level"] for each in answer["checks"]}
@@ -137,7 +137,10 @@ def test_a_port_that_is_taken_says_by_whom() -> None:
         assert holder.pid == os.getpid()
         assert (taken.level, taken.remedy) == ("warning", "Stop it, or choose another port for the API: wend up --port")
         assert str(os.getpid()) in taken.message
-    assert look_at_port(port, "the API", "--port").level == "ok"
+
+
+def test_a_port_that_is_free_is_fine() -> None:
+    assert look_at_port(0, "the API", "--port").level == "ok"  # any that is free at this moment
 
 
 @pytest.mark.parametrize(
@@ -178,8 +181,11 @@ def test_a_check_that_hangs_or_breaks_holds_nobody_up(bare: pytest.MonkeyPatch) 
         return []
 
     released = threading.Event()
-    bare.setattr(examining, "GIVEN_UP_AFTER", 0.1)
+    bare.setattr(examining, "GIVEN_UP_AFTER", 60.0)
     bare.setattr(examining, "CHECKS", {"broken": breaks, "slow": hangs})
+    # The time is over when the first check has answered and the other one is waited for.
+    looks = iter([0.0, 0.0, 60.0])
+    bare.setattr(examining, "time", SimpleNamespace(monotonic=lambda: next(looks)))
     broken, slow = examine(Path(".wend"), {})
     released.set()
     assert broken.message == "cannot be examined: RuntimeError: broken"

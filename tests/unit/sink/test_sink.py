@@ -10,12 +10,13 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
+from tests.support.eventually import assert_eventually
 from wend.sink import Caught, Fault, Faults, PortTaken, Sink
 from wend.sink.store import Filter, Store
 
 
 def client(sink: Sink) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=sink.http_url, trust_env=False)
+    return httpx2.AsyncClient(base_url=sink.http_url, trust_env=False, timeout=60)
 
 
 def post_mail(sink: Sink, *to: str, message: str) -> None:
@@ -270,8 +271,11 @@ async def test_a_slow_answer_does_not_hold_the_others_up() -> None:
     async with Sink() as sink, client(sink) as http:
         sink.faults.add(Fault(kind="delay", channel="sms", delay=timedelta(minutes=5)))
         slow = asyncio.create_task(http.post("/sms", json=sms(text="slow")))
-        while (await sink.store.counts()).messages == 0:
-            pass
+
+        async def was_caught() -> None:
+            assert (await sink.store.counts()).messages == 1
+
+        await assert_eventually(was_caught)
         assert (await http.post("/sms", json=sms(text="quick"))).status_code == 201
         slow.cancel()
         await asyncio.gather(slow, return_exceptions=True)
