@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 
 from tests.support.eventually import assert_eventually
 from tests.support.relaying import at_once, relaying
-from tests.support.world import AWAIT_CLICK, DAY, MAIL, TEXT, Serving, serving
+from tests.support.world import AWAIT_CLICK, DAY, MAIL, TEXT, Serving, serving, zone_at_noon
 from wend import outbox as parcels
 from wend.devserver import PROMPT_TIMERS, DevServer
 from wend.reconciling import asking, launching, occasions, passages
@@ -179,7 +179,7 @@ async def test_the_error_of_a_failed_workflow_is_told(trip: Serving, key: str) -
 async def test_an_entry_that_was_broken_off_is_gone_on_with(trip: Serving, key: str) -> None:
     """While its ceiling makes it sleep it is well; terminated, somebody else starts who is left."""
     trip.world.listed("club", trip.world.people([f"p{number}" for number in range(6)]))
-    trip.world.journey(DAY, key=key, entry=at_once("club") | {"ceiling": {"per_day": 2}})
+    trip.world.journey(DAY, key=key, time_zone=zone_at_noon(), entry=at_once("club") | {"ceiling": {"per_day": 2}})
     async with trip.working():
         await trip.relay.deliver_all()
         await trip.until(lambda: sum(row.started_at is not None for row in trip.world.rows(runs)) == 2)

@@ -275,6 +275,12 @@ def host_clock() -> datetime:
     return datetime.now(UTC)
 
 
+def zone_at_noon() -> str:
+    """Return a time zone where it is about noon: no new day begins during a test."""
+    ahead = 12 - host_clock().hour
+    return f"Etc/GMT{-ahead:+d}"  # their signs are POSIX's: behind is positive
+
+
 @dataclass
 class Serving:
     """A world with a worker and a relay on a real server.
