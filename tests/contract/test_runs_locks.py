@@ -1,16 +1,16 @@
 """Locks before reads: whatever happens at once happens one after the other, and nothing is missed between."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from threading import Barrier
-from time import monotonic
 from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
 
+from tests.support.queueing import Queue
 from tests.support.world import DAY, MAIL, T0, TEXT, World
 from wend.journeys.results import Finish, Park, Send
 from wend.runs.decide import Answer
@@ -27,33 +27,6 @@ def world(database: Database) -> World:
     return World(database)
 
 
-class Queue:
-    """Calls that wait behind a lock, one behind the other."""
-
-    def __init__(self, world: World, threads: ThreadPoolExecutor) -> None:
-        self._world = world
-        self._threads = threads
-        self._waiting = 0
-
-    def add(self, call: Callable[[], object]) -> "Future[object]":
-        """Have a call made in a thread, and return when it waits for its lock."""
-        future = self._threads.submit(call)
-        self._waiting += 1
-        deadline = monotonic() + 60
-        while self._blocked() < self._waiting:
-            assert not future.done(), future.result()
-            assert monotonic() < deadline, "it waits for no lock"
-        return future
-
-    def _blocked(self) -> int:
-        turns = self._world.database._turns
-        if turns is not None:
-            return len(turns._waiting)
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        with self._world.database.read() as connection:
-            return int(connection.execute(sa.text(query)).scalar_one())
-
-
 @contextmanager
 def held(
     world: World, *, profile: UUID | None = None, journey: str | None = None, share: bool = False
@@ -64,7 +37,7 @@ def held(
             lock_journey(connection, journey, share=share)
         if profile is not None:
             lock_profile(connection, profile)
-        yield Queue(world, threads)
+        yield Queue(world.database, threads)
 
 
 @pytest.mark.parametrize("first", ["the park", "the event"])
@@ -243,7 +216,7 @@ def test_who_waited_for_a_journeys_lock_reads_what_was_written_meanwhile(world: 
         with world.database.write() as connection:
             lock_journey(connection, "trip", share=False)
             connection.execute(sa.update(journeys).values(state="closed"))
-            read = Queue(world, threads).add(state)
+            read = Queue(world.database, threads).add(state)
         assert read.result() == "closed"
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
+from tests.support.queueing import Queue
 from wend.errors import InvalidDocument, NotFound
 from wend.segments import lists, store
 from wend.segments.lists import Listed, add_members, remove_members, replace_members
@@ -227,9 +228,26 @@ class TestDelete:
         with ThreadPoolExecutor(1) as others:
             with people.write() as connection:
                 put_rule(connection, "audience", "", within("adults"), NOW)
-                deletion = others.submit(delete)
+                deletion = Queue(people, others).add(delete)
             with pytest.raises(SegmentInUse):
                 deletion.result(timeout=60)
+
+    def test_one_that_was_made_while_a_rule_waited_can_be_named_by_it(self, people: Database) -> None:
+        """The rule is checked against what there is when its turn has come."""
+        with people.write() as connection:
+            put_rule(connection, "adults", "", ADULTS, NOW)
+
+        def name() -> None:
+            with people.write() as connection:
+                put_rule(connection, "audience", "", within("grown"), NOW)
+
+        with ThreadPoolExecutor(1) as others:
+            with people.write() as connection:
+                put_rule(connection, "grown", "", ADULTS, NOW)
+                naming = Queue(people, others).add(name)
+            naming.result(timeout=60)
+        with people.read() as connection:
+            assert store.get(connection, "audience").rule == within("grown")
 
 
 class TestLists:

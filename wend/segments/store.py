@@ -233,9 +233,16 @@ def with_references(connection: Connection, keys: Iterable[str]) -> dict[str, Se
 
 
 def _lock_all(connection: Connection) -> dict[str, Segment]:
+    """Return every segment, so that none is made, changed or deleted until the transaction ends."""
     # NO KEY UPDATE: the foreign keys of members that are added to a list meanwhile are not in the way.
-    rows = connection.execute(sa.select(segments).order_by(segments.c.key).with_for_update(key_share=True))
-    return {row.key: _segment(row) for row in rows}
+    query = sa.select(segments).order_by(segments.c.key).with_for_update(key_share=True)
+    locked: set[str] | None = None
+    while True:
+        found = {row.key: _segment(row) for row in connection.execute(query)}
+        if found.keys() == locked:
+            return found
+        # It may have waited for whoever made another one, and PostgreSQL sees only those that it set out with.
+        locked = set(found)
 
 
 def _put(connection: Connection, old: Segment | None, new: Segment) -> Segment:
