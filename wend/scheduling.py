@@ -5,6 +5,7 @@ occurrences are computed by the kernel and handed over as dates. Looks for joine
 time, and none of them matters by itself.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,7 @@ from temporalio.client import (
     ScheduleAlreadyRunningError,
     ScheduleCalendarSpec,
     ScheduleDescription,
+    ScheduleHandle,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
@@ -45,6 +47,9 @@ CATCH_UP_LEAST = timedelta(seconds=10)
 ANSWER_WITHIN = timedelta(seconds=5)
 """Somebody who looks at many schedules gives Temporal up soon."""
 
+CLOCKS_APART = timedelta(milliseconds=500)
+"""How far the clocks of Temporal's hosts may be from each other."""
+
 REMEMBERED = 10
 """Firings that Temporal remembers of a schedule."""
 
@@ -52,18 +57,17 @@ _OURS = "held as dates in UTC"
 """Stands in the note of a schedule until somebody pauses or resumes it, who leaves a note of their own."""
 
 
-async def ensure_schedule(client: Client, journey: str, ahead: Ahead | None, task_queue: str = TASK_QUEUE) -> bool:
-    """Make the journey's Temporal Schedule hold what comes next; fire it now if an occurrence is overdue.
+async def ensure_schedule(client: Client, journey: str, ahead: Ahead | None, task_queue: str = TASK_QUEUE) -> None:
+    """Make the journey's Temporal Schedule hold what comes next; fire it now if an occurrence has been passed over.
 
-    Returns:
-        Whether it may be fired; one that somebody has paused stays so, and is not.
+    One that somebody has paused stays so, and is not fired.
 
     Raises:
         temporalio.service.RPCError: Temporal did not take it; the same call may be made again.
     """
     if ahead is None:
         await remove_schedule(client, journey)
-        return False
+        return
     wanted = _schedule(journey, ahead, task_queue)
     try:
         handle = await client.create_schedule(schedule_id(journey), wanted, search_attributes=entry_attributes(journey))
@@ -77,9 +81,26 @@ async def ensure_schedule(client: Client, journey: str, ahead: Ahead | None, tas
             return ScheduleUpdate(wanted)
 
         await handle.update(replace)
-    if ahead.overdue and not wanted.state.paused:
+    if not wanted.state.paused and (ahead.overdue or await _passes_over(handle, ahead.coming)):
         await fire(client, journey)
-    return not wanted.state.paused
+
+
+async def _passes_over(handle: ScheduleHandle, coming: Sequence[Occurrence]) -> bool:
+    """Return whether an occurrence came due before Temporal had the schedule, and wait until it may be fired by hand.
+
+    A schedule fires nothing of before it was written, and that is when Temporal comes to it: up to a second after it
+    has said yes.
+    """
+    if not coming:
+        return False
+    info = (await handle.describe()).info
+    written_at = info.last_updated_at or info.created_at
+    fired = {action.scheduled_at for action in info.recent_actions}
+    passed = [each.at for each in coming if each.at <= written_at and each.at not in fired]
+    if passed:
+        # A firing by hand is for what was due at its own instant, which Temporal takes from the request.
+        await asyncio.sleep(max(CLOCKS_APART - (written_at - passed[-1]), timedelta(0)).total_seconds())
+    return bool(passed)
 
 
 async def describe(client: Client, journey: str) -> Held | None:

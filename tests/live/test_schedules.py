@@ -117,6 +117,41 @@ async def test_a_paused_schedule_does_not_enter_and_resuming_does_not_back_fill_
     assert became(trip) == [("done", None)]
 
 
+@pytest.mark.parametrize("was_there", [False, True], ids=["made", "changed"])
+async def test_a_start_that_passes_before_temporal_has_its_schedule_is_fired(
+    trip: Serving, was_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Temporal takes its time, and the relay does not see it: its clock says that the start is still to come."""
+    trip.world.people(["ada"], member=True)
+    journey = f"trip-{uuid4().hex[:12]}"
+    if was_there:
+        later = {"start": {"at": f"{host_clock() + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"}}
+        trip.world.journey(A_YEAR, key=journey, entry={"segment": "everybody", "schedule": later})
+        await trip.relay.deliver_all()
+    at = soon()
+    start = {"start": {"at": f"{at:%Y-%m-%dT%H:%M:%SZ}"}}
+    trip.world.journey(A_YEAR | {"for": "P9D"}, key=journey, entry={"segment": "everybody", "schedule": start})
+    create, update = Client.create_schedule, ScheduleHandle.update
+
+    async def create_late(client: Client, *what: Any, **more: Any) -> ScheduleHandle:
+        await trip.until(lambda: host_clock() > at)
+        return await create(client, *what, **more)
+
+    async def update_late(handle: ScheduleHandle, *what: Any, **more: Any) -> None:
+        await trip.until(lambda: host_clock() > at)
+        await update(handle, *what, **more)
+
+    monkeypatch.setattr(Client, "create_schedule", create_late)
+    monkeypatch.setattr(ScheduleHandle, "update", update_late)
+    monkeypatch.setattr(trip.relay._teller, "_clock", lambda: at - A_SECOND)
+    await trip.relay.deliver_all()
+    async with trip.working():
+        (entry,) = await ended(trip, journey)
+        said = await entry.result()
+    assert (said.members, said.entered) == (1, 1)
+    assert became(trip) == [("done", None)]
+
+
 async def test_a_schedule_that_was_lost_is_made_anew_and_what_it_did_not_fire_is_taken_in(trip: Serving) -> None:
     trip.world.people(["ada"], member=True)
     start = (host_clock() + timedelta(hours=1)).replace(microsecond=0)

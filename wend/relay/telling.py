@@ -16,7 +16,7 @@ from wend.launching import launch, launch_resend
 from wend.outbox import Parcel
 from wend.reconciling.launching import start_reconciliation
 from wend.relay.means import Means
-from wend.scheduling import ensure_schedule, enter, fire, remove_schedule
+from wend.scheduling import ensure_schedule, enter, remove_schedule
 from wend.storage.tables import runs
 from wend.temporal import run_workflow_id
 from wend.wire import RECORD_EVENT, WAKE, EventNotice, WakeNotice
@@ -25,9 +25,6 @@ IN_FLIGHT = 16
 
 AT_ONCE = 100
 """Runs of one journey that are woken before clicks get their turn again."""
-
-CLOCKS_APART = timedelta(milliseconds=500)
-"""How far ahead of ours Temporal's clock may be."""
 
 AWAY = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.RESOURCE_EXHAUSTED})
 """What Temporal, or nobody, answers to everybody when it cannot work; anything else is about the one call."""
@@ -93,17 +90,7 @@ class Teller:
             RPCError: Temporal does not answer, or refuses.
         """
         ahead = await self._means.in_thread(lambda: self._means.timetable.ahead(journey, self._clock()))
-        may_fire = await ensure_schedule(self._client, journey, ahead, self._means.task_queue)
-        if ahead is None or ahead.overdue or not may_fire:
-            return
-        # A schedule fires nothing of before it was written: what came due meanwhile is fired by hand.
-        written = await self._means.in_thread(
-            lambda: self._means.timetable.ahead(journey, self._clock() + CLOCKS_APART)
-        )
-        if written is not None and written.overdue:
-            # A firing is for what was due at its own instant, which Temporal takes from the request: not before that.
-            await asyncio.sleep(CLOCKS_APART.total_seconds())
-            await fire(self._client, journey)
+        await ensure_schedule(self._client, journey, ahead, self._means.task_queue)
 
     async def _try(self, parcel: Parcel) -> Exception | None:
         if self._is_cut_short:
