@@ -85,7 +85,7 @@ async def test_a_defect_ends_it_without_a_word_of_what_it_choked_on(
     monkeypatch.setattr(desk.workflows, "open_runs", raising(ValueError("ada@example.com")))
     with pytest.raises(ApplicationError) as raised:
         await carry_out(desk)
-    assert "ada" not in str(raised.value)
+    assert "ada@" not in str(raised.value)
     assert state(desk) == ("failed", "ValueError")
 
 
