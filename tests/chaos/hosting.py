@@ -8,11 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from tests.support.ports import not_handed_out
 from wend.child import tail
 
 LOCAL: Final = "127.0.0.1"
-EPHEMERAL: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
-FIRST_PORT: Final = 10_000
 
 
 class NotReady(AssertionError):
@@ -49,7 +48,7 @@ class Ports:
         self._claims: list[socket.socket] = []
         self.numbers: list[int] = []
         while len(self.numbers) < count:
-            self._take(secrets.choice(_outside_of_the_systems()))
+            self._take(secrets.choice(not_handed_out()))
 
     def close(self) -> None:
         """Leave them to others."""
@@ -67,12 +66,3 @@ class Ports:
             return
         self._claims.append(claim)
         self.numbers.append(number)
-
-
-def _outside_of_the_systems() -> range:
-    """Return the ports that the system gives to nobody by itself."""
-    try:
-        first, last = map(int, EPHEMERAL.read_text().split())
-    except (OSError, ValueError):
-        first, last = 32_768, 60_999
-    return range(max(FIRST_PORT, first - 20_000), first) if first > FIRST_PORT + 1000 else range(last + 1, 65_536)

@@ -1,13 +1,13 @@
 """Ports that stay free."""
 
+import secrets
 from contextlib import suppress
 from pathlib import Path
-from random import SystemRandom
 
 from wend.cli.ports import LOCAL, listen
 
 _HANDED_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_LOWEST, _USUALLY_HANDED_OUT_FROM = 10_000, 32_768
+_FIRST = 10_000
 
 
 def lasting_port() -> int:
@@ -15,18 +15,18 @@ def lasting_port() -> int:
 
     So it is still free when somebody listens on it in a while, or listens on it again.
     """
-    numbers = SystemRandom()
     for _ in range(100):
-        port = numbers.randrange(_LOWEST, _handed_out_from())
+        port = secrets.choice(not_handed_out())
         with suppress(OSError):
             listen(LOCAL, port).close()
             return port
     raise AssertionError("no port is free")
 
 
-def _handed_out_from() -> int:
+def not_handed_out() -> range:
+    """Return the ports that the system gives to nobody by itself."""
     try:
-        first = int(_HANDED_OUT.read_text().split()[0])
-    except FileNotFoundError:
-        return _USUALLY_HANDED_OUT_FROM
-    return first if first > _LOWEST + 1000 else _USUALLY_HANDED_OUT_FROM
+        first, last = map(int, _HANDED_OUT.read_text().split())
+    except (OSError, ValueError):
+        first, last = 32_768, 60_999
+    return range(max(_FIRST, first - 20_000), first) if first > _FIRST + 1000 else range(last + 1, 65_536)
